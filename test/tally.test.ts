@@ -137,7 +137,7 @@ for (const [rules, state, device] of [
     assert.deepEqual(new Set(devices), new Set([device]));
   });
 
-test('the height of a page is its largest, and at least as much as was seen of it', () => {
+test('the height of a page is the largest reported while it was open, and at least as much as was seen of it', () => {
   const visit = plainVisit('demo', { frames: 1, samples: 0 });
   const [frame] = visit.frames as [MadeFrame];
   frame.size = [1280, 720, 1265, 1000];
@@ -147,6 +147,8 @@ test('the height of a page is its largest, and at least as much as was seen of i
     { type: 'resize', time: T + 3, vw: 1280, vh: 720, dw: 1265, dh: 2000 },
     { type: 'page', time: T + 4, page: '/short' },
     { type: 'resize', time: T + 5, vw: 1280, vh: 720, dw: 1265, dh: 300 },
+    { type: 'page', time: T + 6, page: '/unknown' },
+    { type: 'scroll', time: T + 7, y: 500 },
   );
   const sums = new Sums();
   const state = newAggregation(T);
@@ -156,11 +158,12 @@ test('the height of a page is its largest, and at least as much as was seen of i
     state.stays.map(({ depth, height }) => [depth, height]),
     [
       [920, 4000],
-      [720, 2000],
+      [720, 720],
+      [1220, undefined],
     ],
   );
   const [site] = [...sums.counts.values()].filter(({ page }) => page === 0);
-  assert.deepEqual([site?.counts.measuredDepth, site?.counts.measuredHeight], [1640, 6000]);
+  assert.deepEqual([site?.counts.measuredDepth, site?.counts.measuredHeight], [1640, 4720]);
 });
 
 test('moves and clicks beyond the maximum number of stored stays are still counted', () => {

@@ -3,6 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import type { Visit } from '../src/model/visit.ts';
+import { until } from './support/exact.ts';
 import { clicksAt, startSite } from './support/site.ts';
 
 test('names already used by the page stop neither the script nor its clicks', async (t) => {
@@ -56,6 +59,34 @@ test('a history object that cannot be changed only delays the report of a page c
   await page.evaluate(() => history.pushState(null, '', '/next'));
   await page.mouse.move(500, 500, { steps: 3 });
   assert.equal((await stream.next('page')).page, '/next');
+});
+
+test('each page of an application has its own height, also if it is shorter or as high as the one before', async (t) => {
+  const { url, server, site, stream, page } = await startSite(t, { '/': '<div style="height:5000px"></div>' });
+  await page.goto(url);
+  await stream.next('join');
+  const heights = async () => {
+    const { visits } = await (await server.api(`/v1/visits?site=${site}`)).json();
+    return (visits[0] as Visit | undefined)?.stays.map(({ page, height }) => [page, height]);
+  };
+  const expected: [string, number][] = [['/', 5000]];
+  const check = () => until(async () => isDeepStrictEqual(await heights(), expected), JSON.stringify(expected));
+  await check();
+  for (const [path, height] of [
+    ['/short', 900],
+    ['/as-high', 900],
+    ['/long', 3000],
+  ] as const) {
+    await page.evaluate(
+      ([path, height]) => {
+        history.pushState(null, '', path);
+        (document.querySelector('div') as HTMLElement).style.height = `${height}px`;
+      },
+      [path, height] as const,
+    );
+    expected.push([path, height]);
+    await check();
+  }
 });
 
 test('a frame of the same site has a visitor of its own, and the page around it keeps its visitor', async (t) => {

@@ -43,8 +43,8 @@ export interface Stay {
   /** The deepest page pixel in sight. */
   depth: number;
   /**
-   * Height of the page, the largest reported, but at least `depth`. Missing in visits that were recorded before it was
-   * measured.
+   * The largest height of the page that was reported during the stay, but at least `depth`. Missing if none was, and in
+   * visits from before format 3 of the store.
    */
   height?: number;
 }
@@ -87,10 +87,7 @@ export interface PageCounts {
   ms: number;
   /** Sum over its views of the deepest pixel in sight. */
   depth: number;
-  /**
-   * The same sum, and the sum of the page's heights, over the views whose page height is known. Both are 0 for views
-   * from before it was measured.
-   */
+  /** The same sum, and the sum of the page's heights, over the views whose page height is known (`Stay.height`). */
   measuredDepth: number;
   measuredHeight: number;
 }

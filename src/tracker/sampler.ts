@@ -37,39 +37,49 @@ let untold: PointerEvent | undefined;
 let derived: EventTarget | undefined;
 /** The values that were added last: sizes, hidden, page, scroll offset, kind of pointer. */
 export const told: unknown[] = [];
-let sizedAt = 0;
+/** Earliest time of the next measurement of the sizes. */
+let measureAt = 0;
 
 /** Adds the values without an event of their own: sizes, page, visibility, scroll offset, and the resting pointer. */
 export const settle = guarded(() => {
   const time = window.performance.now();
-  if (time > sizedAt + SIZE_MS) {
+  if (time > measureAt) {
     const size = measure();
-    sizedAt = time;
-    tell(0, String(size), () => part(time, MARK, RESIZE, ...size));
+    measureAt = time + SIZE_MS;
+    if (isNew(0, String(size))) tell(part(time, MARK, RESIZE, ...size));
   }
   const path = currentPage();
-  if (tell(2, path, () => page(time, path))) sizedAt = 0;
+  // Each page has a height of its own, also if it is as high as the one before.
+  if (isNew(2, path)) {
+    tell(page(time, path));
+    measureAt = told[0] = 0;
+  }
   const hidden = ask(document, 'hidden');
-  tell(1, hidden, () => part(time, MARK, VISIBILITY, +!hidden));
+  if (isNew(1, hidden)) tell(part(time, MARK, VISIBILITY, +!hidden));
   const offset = pixel(scrolled()[1]);
   // If the page scrolls under a resting mouse, the mouse moves on the page, not before the sample of the scroll.
-  if (tell(3, offset, () => part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') untold = latest;
+  if (isNew(3, offset)) {
+    tell(part(time, SCROLL, offset));
+    if (latest?.pointerType === 'mouse') untold = latest;
+  }
   tellMove(time);
 });
 
-/** Adds a sample if the value has changed. Returns true if it has. Mostly it has not, so the sample is made here. */
-function tell(what: number, now: unknown, make: () => SamplePart): boolean {
-  if (told[what] === now) return false;
+/** Returns true if the value has changed. */
+function isNew(what: number, now: unknown): boolean {
+  const before = told[what];
   told[what] = now;
-  const part = make();
-  // A late event must not make an earlier move: times in a frame never run back.
+  return before !== now;
+}
+
+/** Adds a sample that is no move. A late event must not make an earlier move: times in a frame never run back. */
+function tell(part: SamplePart): void {
   nextAt = Math.max(nextAt, part[0]);
   add(part);
-  return true;
 }
 
 export function resized(): void {
-  sizedAt = 0;
+  measureAt = 0;
   wake();
 }
 
@@ -80,7 +90,7 @@ export function pointed(event: PointerEvent): void {
   over = event.composedPath();
   const { timeStamp, pointerType } = event;
   // 1: touch, 2: pen, 0: anything else.
-  tell(4, pointerType, () => part(timeStamp, MARK, POINTER, 'tp'.indexOf(pointerType[0] as string) + 1));
+  if (isNew(4, pointerType)) tell(part(timeStamp, MARK, POINTER, 'tp'.indexOf(pointerType[0] as string) + 1));
   // Asked only if there may be two moves in it: the list costs more than all of the rest.
   const parts = timeStamp > nextAt + pace.sampleMs ? event.getCoalescedEvents?.() : [];
   for (untold of parts?.[0] ? parts : [event]) tellMove(untold.timeStamp);

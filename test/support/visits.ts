@@ -319,6 +319,7 @@ interface Staying {
   t: number;
   until: number;
   depth: number;
+  /** 0 if it is unknown. */
   height: number;
   device: Device;
 }
@@ -339,17 +340,17 @@ class Course {
   take({ page, size, entered, t, until, payload }: Parameters<Reckoning['add']>[0][number]): void {
     this.#size = size;
     const isOther = page !== this.#stay?.page;
-    if (isOther || (entered && this.#isEntered)) this.#enter(page, t);
+    if (isOther || (entered && this.#isEntered)) this.#enter(page, t, size[3]);
     this.#isEntered = entered || (!isOther && this.#isEntered);
     for (const sample of samplesIn(payload, t)) this.#sample(sample, this.#stay as Staying);
     const stay = this.#stay as Staying;
     stay.until = Math.max(stay.until, until);
   }
 
-  #enter(page: string, t: number): void {
+  #enter(page: string, t: number, height: number): void {
     this.end();
     this.#stay = { page, t, until: t, depth: 0, height: 0, device: deviceOf(this.#size[0]) };
-    this.#measure(this.#stay);
+    this.#measure(this.#stay, height);
     const day = dayOf(t);
     this.#to.count(day, page, 'views', 1);
     this.#to.count(day, '', 'views', 1);
@@ -378,16 +379,17 @@ class Course {
     } else if (sample.type === 'resize') this.#size = [sample.vw, sample.vh, sample.dw, sample.dh];
     else if (sample.type === 'page' && sample.page !== stay.page) {
       stay.until = Math.max(stay.until, sample.time);
-      this.#enter(sample.page, sample.time);
+      this.#enter(sample.page, sample.time, 0);
       this.#isEntered = true;
       return;
     }
-    if (sample.type === 'scroll' || sample.type === 'resize') this.#measure(stay);
+    if (sample.type === 'scroll') this.#measure(stay, 0);
+    else if (sample.type === 'resize') this.#measure(stay, sample.dh);
   }
 
-  #measure(stay: Staying): void {
+  #measure(stay: Staying, height: number): void {
     stay.depth = Math.max(stay.depth, this.#scrollY + this.#size[1]);
-    stay.height = Math.max(stay.height, stay.depth, this.#size[3]);
+    if (height + stay.height > 0) stay.height = Math.max(stay.height, stay.depth, height);
   }
 
   #place(sample: Extract<Sample, { type: 'click' }>, page: string, device: Device, [column, row]: [number, number]) {
@@ -405,6 +407,7 @@ class Course {
     for (const page of [stay.page, '']) {
       this.#to.count(day, page, 'ms', stay.until - stay.t);
       this.#to.count(day, page, 'depth', stay.depth);
+      if (stay.height === 0) continue;
       this.#to.count(day, page, 'measuredDepth', stay.depth);
       this.#to.count(day, page, 'measuredHeight', stay.height);
     }

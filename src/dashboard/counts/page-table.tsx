@@ -20,7 +20,7 @@ export function perView(sum: number, { views }: { views: number }): number {
   return views === 0 ? 0 : sum / views;
 }
 
-/** Average share of the page that its views saw, in percent. Undefined if no page height is known. */
+/** The depth of the views in percent of their page's height. Undefined if no page height is known. */
 export function depthPercent({ measuredDepth, measuredHeight }: Row): number | undefined {
   return measuredHeight === 0 ? undefined : Math.round((100 * measuredDepth) / measuredHeight);
 }
@@ -37,7 +37,8 @@ const COLUMNS: readonly Column[] = [
   { name: 'Average time', value: (row) => perView(row.ms, row), text: (row) => duration(perView(row.ms, row)) },
   {
     name: 'Scroll depth',
-    value: (row) => depthPercent(row) ?? -1,
+    // Rows without a percentage come last, sorted by their pixels.
+    value: (row) => depthPercent(row) ?? -1 / (1 + perView(row.depth, row)),
     text: (row) => {
       const percent = depthPercent(row);
       return percent === undefined ? depthPixels(row) : `${percent} %`;

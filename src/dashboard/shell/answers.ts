@@ -182,8 +182,8 @@ const sums = {
   moves: count,
   ms: count,
   depth: count,
-  measuredDepth: count,
-  measuredHeight: count,
+  measuredDepth: orElse(count, 0),
+  measuredHeight: orElse(count, 0),
 };
 const pageCounts: ValueReader<PageCounts & { now: number }> = objectOf({ ...sums, page: textValue, now: count });
 const dayCounts: ValueReader<DayCounts> = objectOf({ ...sums, day: dayOf });

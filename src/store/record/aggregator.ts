@@ -103,7 +103,9 @@ export class Aggregator {
   /** Up to where the current stay is counted. */
   #countedUntil = 0;
   #countedDepth = 0;
-  #countedHeight = 0;
+  /** The same of the measured sums, which leave out stays without a height. */
+  #measuredDepth = 0;
+  #measuredHeight = 0;
 
   constructor(site: string, sums: Sums, sign: 1 | -1, pages: PageNumbers, state: AggregationState) {
     this.#site = site;
@@ -130,7 +132,7 @@ export class Aggregator {
     this.#now = t;
     state.size = size;
     const isOther = name !== state.page || state.stays.length === 0;
-    if (isOther || (entered && state.isEntered)) this.#enter(name, t);
+    if (isOther || (entered && state.isEntered)) this.#enter(name, t, size[3]);
     // Samples from before the server heard of the page load belong to the same stay.
     state.isEntered = entered || (!isOther && state.isEntered);
     this.#selectPage();
@@ -173,7 +175,8 @@ export class Aggregator {
     return this.#state.rules === undefined && width >= LEGACY_WIDE_WIDTH ? 'wide' : deviceOf(width);
   }
 
-  #enter(page: string, t: number): void {
+  /** `height`: of the page; 0 if it is unknown. */
+  #enter(page: string, t: number, height: number): void {
     const state = this.#state;
     state.page = page;
     state.scrollY = 0;
@@ -181,25 +184,26 @@ export class Aggregator {
     if (!state.isStaying) return;
     state.stayDevice = this.#classOf(state.size[0]);
     const isFirst = !state.stays.some((stay) => stay.page === page);
-    const depth = state.size[1];
-    const height = Math.max(depth, state.size[3]);
-    state.stays.push({ page, t, until: t, depth, ...(this.#measuresHeight && { height }) });
+    const stay: Stay = { page, t, until: t, depth: state.size[1] };
+    state.stays.push(stay);
     this.#countStay(isFirst);
     this.#markCounted();
+    this.#measure(stay, height);
   }
 
-  get #measuresHeight(): boolean {
-    return (this.#state.rules ?? 0) >= 3;
+  /** Updates the height of a stay. Visits of former rules have none. */
+  #measure(stay: Stay, height: number): void {
+    const isMeasured = stay.height !== undefined || (height > 0 && (this.#state.rules ?? 0) >= 3);
+    if (isMeasured) stay.height = Math.max(stay.height ?? 0, stay.depth, height);
   }
 
   #countStay(isFirst: boolean): void {
     const { stays, stayDevice, size } = this.#state;
-    const { page, t, depth, height } = stays.at(-1) as Stay;
+    const { page, t, depth } = stays.at(-1) as Stay;
     const number = this.#pages.numberOf(this.#site, page);
     const day = dayOf(t);
     this.#count(number, day, 'views', 1);
     this.#count(number, day, 'depth', depth);
-    if (height !== undefined) this.#countHeight(number, day, depth, height);
     if (isFirst) this.#sums.add(this.#site, number, day, 'visits', this.#sign);
     if (stays.length === 1) this.#sums.add(this.#site, WHOLE_SITE, day, 'visits', this.#sign);
     this.#cell(number, day, stayDevice, 'depth', deepestCell(depth), 1);
@@ -233,14 +237,15 @@ export class Aggregator {
     const stay = this.#stay;
     this.#countedUntil = stay?.until ?? 0;
     this.#countedDepth = stay?.depth ?? 0;
-    this.#countedHeight = stay?.height ?? 0;
+    this.#measuredDepth = stay?.height === undefined ? 0 : stay.depth;
+    this.#measuredHeight = stay?.height ?? 0;
   }
 
   get #stay(): Stay | undefined {
     return this.#state.isStaying ? this.#state.stays.at(-1) : undefined;
   }
 
-  /** Counts how much the stay has grown until now. */
+  /** Counts how much the stay has grown until now. All sums only grow, so that a visit can be subtracted in pieces. */
   #countGrowth(): void {
     const stay = this.#stay;
     if (!stay) return;
@@ -248,16 +253,12 @@ export class Aggregator {
     const number = this.#pages.numberOf(this.#site, stay.page);
     const day = dayOf(stay.t);
     if (stay.until !== this.#countedUntil) this.#count(number, day, 'ms', stay.until - this.#countedUntil);
-    if (stay.height !== undefined)
-      this.#countHeight(number, day, stay.depth - this.#countedDepth, stay.height - this.#countedHeight);
+    if (stay.height !== undefined) {
+      this.#count(number, day, 'measuredDepth', stay.depth - this.#measuredDepth);
+      this.#count(number, day, 'measuredHeight', stay.height - this.#measuredHeight);
+    }
     if (stay.depth !== this.#countedDepth) this.#countDepth(number, day, stay.depth);
     this.#markCounted();
-  }
-
-  /** Both sums only grow during a visit, so that a visit can be subtracted in pieces. */
-  #countHeight(page: number, day: number, depth: number, height: number): void {
-    this.#count(page, day, 'measuredDepth', depth);
-    this.#count(page, day, 'measuredHeight', height);
   }
 
   #countDepth(page: number, day: number, depth: number): void {
@@ -298,16 +299,16 @@ export class Aggregator {
   #scroll(y: number): void {
     this.#state.scrolls += 1;
     this.#state.scrollY = y;
-    this.#updateDepth();
+    this.#updateDepth(0);
   }
 
-  /** Updates the depth of the stay if more of the page has been seen, and its height if the page has grown. */
-  #updateDepth(): void {
+  /** Updates the depth of the stay if more of the page has been seen. `height`: of the page, if it was reported; or 0. */
+  #updateDepth(height: number): void {
     const stay = this.#stay;
     if (!stay) return;
     const { scrollY, size } = this.#state;
     stay.depth = Math.max(stay.depth, scrollY + size[1]);
-    if (stay.height !== undefined) stay.height = Math.max(stay.height, stay.depth, size[3]);
+    this.#measure(stay, height);
   }
 
   #mark(t: number, mark: Mark): void {
@@ -321,7 +322,7 @@ export class Aggregator {
       case 'resize':
         this.#state.size = [mark.vw, mark.vh, mark.dw, mark.dh];
         this.#selectPage();
-        this.#updateDepth();
+        this.#updateDepth(mark.dh);
         break;
       case 'visibility':
       case 'pointer':
@@ -335,7 +336,8 @@ export class Aggregator {
     if (page === this.#state.page) return;
     this.#now = t;
     this.#countGrowth();
-    this.#enter(page, t);
+    // The size is still that of the page before.
+    this.#enter(page, t, 0);
     this.#selectPage();
     this.#state.isEntered = true;
   }
