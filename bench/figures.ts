@@ -1,5 +1,8 @@
 /** Figures of several runs: the median is the figure to quote, with the minimum and maximum beside it. */
 
+/** Ratios of fewer rounds vary too much. */
+export const MIN_ROUNDS = 5;
+
 export interface Spread {
   min: number;
   median: number;

@@ -131,7 +131,7 @@ function table(pairs: ReadonlyMap<string, Pair>): Table {
   return {
     title: 'HTTP',
     text:
-      `${CONNECTIONS} connections (one row has ${MANY}) without pipelining, in a separate process. Each route is measured beside a bare \`node:http\` server that sends ` +
+      `${CONNECTIONS} connections (${MANY} where the row says so) without pipelining, in a separate process. Each route is measured beside a bare \`node:http\` server that sends ` +
       'the same bytes. Each POST is the hello and bye of a new visitor, whom the primary admits and whose frame is on disk before the response.',
     head: ['', 'requests/s', 'CPU µs per request', 'p50 ms', 'p99 ms', 'failed', 'load %'],
     rows: [...pairs].flatMap(([name, { ours, bare }]) => [row(name, ours), row(`${name}, bare server`, bare)]),

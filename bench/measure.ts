@@ -62,15 +62,15 @@ export interface Outcome {
   closed: number;
   /** Visitors that were still owed an ack some seconds after the end; always 0 where nothing is acked. */
   unacked: number;
-  /** The slowest pace that the server asked for, ms; 0: it did not. */
+  /** The slowest pace of a visitor, ms; 0: the server sets none. */
   slowestMs: number;
   streamBytes: number;
   rssMb: number[];
 }
 
 const WARM_UP_S = 2;
-/** Four steps of five calm seconds each, twice as long if the load came back once. */
-const RESTORE_LIMIT_S = 45;
+/** The pace returns within this: four steps of five calm seconds each, twice as long if the load came back once. */
+export const RESTORE_LIMIT_S = 45;
 /** How long the last samples may take to arrive, ms. */
 export const SETTLE_MS = 700;
 

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Length } from './engine.ts';
-import { markdown, type Table } from './figures.ts';
+import { MIN_ROUNDS, markdown, type Table } from './figures.ts';
 import { callOf } from './usage.ts';
 
 /** Each loads its modules when it runs: all of them together take two seconds. */
@@ -39,6 +39,7 @@ const BENCHES: Record<string, () => Promise<(length: Length) => Promise<Table>>>
   scaling: async () => (await import('./scaling.ts')).scaling,
 };
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
 const SHORT: Length = { runs: 3, seconds: 6 };
 const LONG: Length = { runs: 5, seconds: 15 };
@@ -60,8 +61,8 @@ const head = [
   '# What was measured',
   '',
   `${new Date().toISOString().slice(0, 10)} · ${cpus()[0]?.model ?? 'unknown CPU'} · ${availableParallelism()} CPUs · ` +
-    `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · ${length.runs} runs of ${length.seconds} s each, in turn · ` +
-    `commit ${commit()}`,
+    `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · commit ${commit()} · ` +
+    `${length.runs} runs of ${length.seconds} s each, in turn; at least ${MIN_ROUNDS} where a ratio of costs is a goal`,
   '',
   'The load runs on the same machine. Cost is CPU of the whole process tree, from /proc; figures are the median with the minimum and the ' +
     'maximum of the runs. Ratios compare runs beside each other; absolute figures hold for this machine at that hour.',
@@ -73,8 +74,8 @@ for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
   const text = await textOf(name);
   parts.push(text);
   console.log(text);
-  if (names.length === 0) writeFileSync(RESULTS, parts.join('\n'));
 }
+if (names.length === 0) writeFileSync(RESULTS, parts.join('\n'));
 
 /** Resolves with the table of a bench, or with why there is none: the others still run. */
 async function textOf(name: string): Promise<string> {
@@ -88,9 +89,13 @@ async function textOf(name: string): Promise<string> {
   }
 }
 
-/** The commit that is measured, with a plus sign if files were changed since. */
+/** The commit that is measured, with a plus sign if other files than the results were changed since. */
 function commit(): string {
-  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
-  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
-  return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
+  try {
+    const isChanged = git('status', '--porcelain', '--untracked-files=no', '--', '.', ':!bench/RESULTS.md') !== '';
+    return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
+  } catch {
+    return 'unknown';
+  }
 }

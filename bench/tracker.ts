@@ -96,7 +96,7 @@ function tableOf(costs: ReadonlyMap<string, Cost[]>): Table {
     title: 'tracker: the cost in the visitor’s browser',
     text:
       `A page of ${SECTIONS} sections in headless Chromium; the pointer moves for ${MOVE_S} s. Thread time of the page's main thread in scripts, ms. ` +
-      'rrweb keeps its events and sends nothing; the others send.',
+      'rrweb keeps its events and sends nothing.',
     head: ['', 'loading the page', `${MOVE_S} s of moves`, 'moves'],
     rows: [...costs.keys()].map((name) => [
       name,

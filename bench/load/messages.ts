@@ -167,9 +167,9 @@ export interface SentReport {
   cpuMs: number;
   /** Visitors that the server has closed so far. */
   closed: number;
-  /** The slowest pace that the server has asked for meanwhile, ms. */
+  /** The slowest pace of a visitor meanwhile, ms; 0: the server sets none. */
   slowestMs: number;
-  /** The pace that the server asked for last, of frames and of samples, ms. */
+  /** The slowest pace at the end, of frames and of samples, ms. */
   flushMs: number;
   sampleMs: number;
 }

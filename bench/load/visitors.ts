@@ -28,6 +28,8 @@ interface Visitor {
   /** The pace: it sends every `every`th frame of its group, with `samples` samples. */
   every: number;
   samples: number;
+  /** The pace that the server has requested last. */
+  told?: { flushMs: number; sampleMs: number };
 }
 
 interface Group {
@@ -49,8 +51,6 @@ export class Visitors {
   #samples = 0;
   #samplesOfFirst = 0;
   #slowestMs = 0;
-  #flushMs = 0;
-  #sampleMs = 0;
   /** Called at every ack. */
   #onAck = () => {};
 
@@ -120,8 +120,7 @@ export class Visitors {
     const flushMs = lastNumber(text, 'flushMs');
     const sampleMs = lastNumber(text, 'sampleMs');
     if (flushMs === undefined || sampleMs === undefined) return;
-    this.#flushMs = flushMs;
-    this.#sampleMs = sampleMs;
+    visitor.told = { flushMs, sampleMs };
     this.#slowestMs = Math.max(this.#slowestMs, flushMs);
     if (!obedient) return;
     visitor.every = Math.max(1, Math.round((flushMs * rate) / 1000));
@@ -142,10 +141,15 @@ export class Visitors {
     return Math.round(performance.now() - this.#origin);
   }
 
+  /** The slowest pace that a visitor was told last, ms: each worker sets its own. 0: none was told any. */
+  #slowest(what: 'flushMs' | 'sampleMs'): number {
+    return this.#all().reduce((most, { told }) => Math.max(most, told?.[what] ?? 0), 0);
+  }
+
   /** Sends for this many seconds. */
   async send(seconds: number): Promise<SentReport> {
     const cpu = process.cpuUsage();
-    this.#slowestMs = this.#flushMs;
+    this.#slowestMs = this.#slowest('flushMs');
     this.#frames = this.#samples = this.#samplesOfFirst = 0;
     const lateMs = await this.#sendFor(seconds);
     const { user, system } = process.cpuUsage(cpu);
@@ -159,8 +163,8 @@ export class Visitors {
       cpuMs: (user + system) / 1000,
       closed,
       slowestMs: this.#slowestMs,
-      flushMs: this.#flushMs,
-      sampleMs: this.#sampleMs,
+      flushMs: this.#slowest('flushMs'),
+      sampleMs: this.#slowest('sampleMs'),
     };
   }
 
