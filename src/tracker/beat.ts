@@ -15,7 +15,7 @@ export const pace = { flushMs: 100, sampleMs: 16 };
  * Until this time the timer counts as set. That is much longer than the timer runs: a page that clears all timers may
  * have cleared it, too.
  */
-let due = 0;
+export let due = 0;
 
 /** Sets the timer. Called when there is, or may soon be, something to send. */
 export function wake(): void {

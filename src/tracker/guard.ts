@@ -36,7 +36,8 @@ type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
  * are ignored, because the visitor did not cause them.
  */
 export function addListener(signal: AbortSignal, listeners: Listeners): void {
-  const handle = guarded((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
+  const handle = (event: Event) =>
+    attempt(() => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
   // In the capture phase, because a page may stop the propagation of an event.
   const attach = () => {
     for (const type in listeners) ask(window, 'addEventListener', type, handle, { signal, capture: true });
