@@ -106,8 +106,7 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
     process.on(signal, () => {
       stopRequested = true;
       if (running) void stop(running);
-      // An exit in the middle of a write to the store would wait for it for ever.
-      else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
+      else setTimeout(() => endNow('stopped before it had started'), EARLY_STOP_LIMIT_MS).unref();
     });
   // A bug must not cost connections: workers are drained and replaced, but nobody would replace this process.
   process.on('unhandledRejection', (error) =>
@@ -136,9 +135,19 @@ function runOn(running: Running, config: Config): void {
 async function stop(running: Running, exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
-  setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+  setTimeout(() => endNow(`ended, because the stop took longer than ${STOP_LIMIT_MS / 1000} s`), STOP_LIMIT_MS).unref();
   await running.close();
   process.exit(exitCode);
+}
+
+/**
+ * Ends this process, like a crash. `process.exit` would wait for a write to the store that is in progress, and the write
+ * for this process, for ever. Only the first process of a container cannot kill itself.
+ */
+function endNow(why: string): void {
+  printError(`fieldmouse: ${why}`);
+  process.kill(process.pid, 'SIGKILL');
+  process.exit(1);
 }
 
 /** The last line says that the server is listening, so that scripts can wait for it. */
