@@ -11,6 +11,7 @@ import { isOwnWorker, StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
 import { type Config, ConfigError, type Parsed, readConfig, wordsOf } from './config/config.ts';
+import { killSelf } from './lib/kill-self.ts';
 import { osErrorText } from './lib/os-error.ts';
 import type { Running } from './primary.ts';
 import { RedisError } from './redis/error.ts';
@@ -132,22 +133,17 @@ function runOn(running: Running, config: Config): void {
   process.send?.('ready');
 }
 
+function endNow(why: string): void {
+  printError(`fieldmouse: ${why}`);
+  killSelf();
+}
+
 async function stop(running: Running, exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
   setTimeout(() => endNow(`ended, because the stop took longer than ${STOP_LIMIT_MS / 1000} s`), STOP_LIMIT_MS).unref();
   await running.close();
   process.exit(exitCode);
-}
-
-/**
- * Ends this process, like a crash. `process.exit` would wait for a write to the store that is in progress, and the write
- * for this process, for ever. Only the first process of a container cannot kill itself.
- */
-function endNow(why: string): void {
-  printError(`fieldmouse: ${why}`);
-  process.kill(process.pid, 'SIGKILL');
-  process.exit(1);
 }
 
 /** The last line says that the server is listening, so that scripts can wait for it. */

@@ -1,3 +1,4 @@
+import { killSelf } from '../lib/kill-self.ts';
 import type { Logger } from '../log/logger.ts';
 
 /** After an unexpected error the worker has this long to drain before it is killed, milliseconds. */
@@ -30,10 +31,8 @@ export class Drain {
   /** After an unexpected error the worker drains, and the primary starts another one. */
   readonly fail = (error: unknown): void => {
     this.#log.error({ err: error }, 'unexpected error; this worker is replaced');
-    // process.exit would wait for the record's thread, and that thread for LMDB.
-    const kill = () => process.kill(process.pid, 'SIGKILL');
-    if (!this.#finish) kill();
-    setTimeout(kill, FAULT_LIMIT_MS).unref();
+    if (!this.#finish) killSelf();
+    setTimeout(killSelf, FAULT_LIMIT_MS).unref();
     void this.start('restart', 1);
   };
 }
