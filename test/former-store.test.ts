@@ -1,8 +1,8 @@
 /**
  * This version continues stores of format 1. In that format windows from 1,920 pixels on were wide, and clicks on
- * elements had no position on the page. It had no page heights either. test/support has one store of each kind as such a
- * version left it: six visits with documents of 1,100, 1,440, 1,680, 1,900, 2,000 and 400 pixels. Each clicked eight times on
- * the page "/" and four times on "/seeds"; a quarter of the clicks hit no element.
+ * elements had no position on the page. It had no page heights either. test/support has one store of each kind as such
+ * a version left it: six visits with documents of 1,100, 1,440, 1,680, 1,900, 2,000 and 400 pixels. Each clicked eight
+ * times on the page "/" and four times on "/seeds"; a quarter of the clicks hit no element.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';

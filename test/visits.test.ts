@@ -1,7 +1,7 @@
 /** Visits and counts over HTTP: lists, single visits, the actions of a visitor, and erasing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_COUNTS, type Passage, type Visit } from '../src/model/visit.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
 import type { LmdbArchive } from '../src/store/lmdb/lmdb-archive.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, record } from './support/record.ts';
@@ -218,7 +218,18 @@ test('pages are counted by day, with the visitors present now', async (t) => {
         measuredHeight: 2000,
         now: 3,
       },
-      { page: '/new', ...NO_COUNTS, now: 1 },
+      {
+        page: '/new',
+        views: 0,
+        visits: 0,
+        clicks: 0,
+        moves: 0,
+        ms: 0,
+        depth: 0,
+        measuredDepth: 0,
+        measuredHeight: 0,
+        now: 1,
+      },
     ],
     days: [
       {

@@ -5,6 +5,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DAY_MS } from '../model/day.ts';
 import { SITE_KEY } from '../model/site.ts';
+import type { NO_COUNTS } from '../model/visit.ts';
 import { version } from '../server/version.ts';
 import type { Archive } from '../store/archive.ts';
 import { noted, noteReading } from './audit-commands.ts';
@@ -49,18 +50,18 @@ export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth', 'measuredDepth', 'measuredHeight'] as const;
-/** Their column headers, with units. */
-const HEADERS = [
-  'views',
-  'visits',
-  'clicks',
-  'moves',
-  'total_time_ms',
-  'total_depth_px',
-  'measured_depth_px',
-  'measured_height_px',
-] as const;
+/** The columns of counts, in this order, and their headers, with units. */
+const HEADERS = {
+  views: 'views',
+  visits: 'visits',
+  clicks: 'clicks',
+  moves: 'moves',
+  ms: 'total_time_ms',
+  depth: 'total_depth_px',
+  measuredDepth: 'measured_depth_px',
+  measuredHeight: 'measured_height_px',
+} as const satisfies Record<keyof typeof NO_COUNTS, string>;
+const COUNTS = Object.keys(HEADERS) as (keyof typeof HEADERS)[];
 
 function checkExport({ flags }: Invocation): string[] {
   const faults: string[] = [];
@@ -154,7 +155,7 @@ async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut:
 }
 
 async function* countRows(archive: Archive, range: Range, bar: Bar): AsyncGenerator<string> {
-  yield CSV_BOM + csvRow(['site', 'day', 'page', ...HEADERS]);
+  yield CSV_BOM + csvRow(['site', 'day', 'page', ...Object.values(HEADERS)]);
   for (const site of range.sites) {
     const days = await archive.days(site, null, daysOf(range));
     for (const [i, { day }] of days.entries()) {

@@ -427,7 +427,6 @@ export const OPTIONS = {
     help: 'whether the page-visit counter counts clients that identify themselves as bots, crawlers or programs',
     read: readSwitch,
   }),
-  /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
   plainWebsockets: option({
     flag: 'plain-websockets',
     env: ['FIELDMOUSE_PLAIN_WEBSOCKETS'],
@@ -437,6 +436,7 @@ export const OPTIONS = {
       'Node.js. The server does so by itself where those internals are not as expected',
     read: readSwitch,
   }),
+  /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
   failDegraded: option({
     flag: 'fail-degraded',
     env: ['FIELDMOUSE_FAIL_DEGRADED'],

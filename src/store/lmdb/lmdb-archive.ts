@@ -319,7 +319,7 @@ export class LmdbArchive implements Archive {
   /** Compacts what is waiting, as far as that is quick. On a full disk it does nothing. */
   #compactForRead(): void {
     try {
-      if (this.#askedAt >= this.#compactedAt) this.#compactFor(COMPACT_LIMIT_MS);
+      if (this.#askedAt >= this.#compactedAt) this.#compactWaiting();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
     }
@@ -327,9 +327,9 @@ export class LmdbArchive implements Archive {
     this.#pages.refresh();
   }
 
-  #compactFor(ms: number): void {
+  #compactWaiting(): void {
     const begin = monotonicNow();
-    while (this.#quota.hasDisk() && monotonicNow() < begin + ms) {
+    while (this.#quota.hasDisk() && monotonicNow() < begin + COMPACT_LIMIT_MS) {
       const shards = this.#waiting();
       if (shards.length === 0) this.#compactedAt = begin;
       if (this.#compact(shards) === 0) return;

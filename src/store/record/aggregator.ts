@@ -17,8 +17,8 @@ import { countInTile } from './tile.ts';
 
 /**
  * The rules by which new visits are counted. Visits from before there were several sets of rules have no number:
- * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. By rules 2, the heights of pages
- * are not summed. A visit keeps its rules, so that exactly what it added is subtracted later.
+ * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. By rules 2, the heights of
+ * pages are not summed. A visit keeps its rules, so that exactly what it added is subtracted later.
  */
 const RULES = 3;
 /** For visits without a rules number: windows of this width or more were wide, pixels. */
@@ -302,7 +302,7 @@ export class Aggregator {
     this.#updateDepth(0);
   }
 
-  /** Updates the depth of the stay if more of the page has been seen. `height`: of the page, if it was reported; or 0. */
+  /** Updates the depth of the stay if more of the page has been seen. `height`: of the page; 0 if none was reported. */
   #updateDepth(height: number): void {
     const stay = this.#stay;
     if (!stay) return;

@@ -3,14 +3,14 @@
  * at a time, so that a large store takes no more memory than a small one.
  */
 
-import { MAX_STAYS } from '../../model/visit.ts';
+import { MAX_STAYS, NO_COUNTS } from '../../model/visit.ts';
 import { DEVICES } from '../../model/visitor.ts';
 import type { Difference, Run } from '../archive.ts';
 import { type AggregationState, Aggregator, type PageNumbers, restartAggregation } from './aggregator.ts';
 import { BAND_CELLS } from './bands.ts';
 import { DamageLog } from './damage.ts';
 import type { StoredVisit } from './stored-visit.ts';
-import { COUNT_NAMES, type Counts, countsFrom, dayName, dayOf, LAYERS, Sums } from './sums.ts';
+import { COUNT_NAMES, type Counts, dayName, dayOf, LAYERS, Sums } from './sums.ts';
 import { readTile } from './tile.ts';
 
 const MAX_DIFFERENCES = 1000;
@@ -123,10 +123,10 @@ export function compareCounts(
   };
   for (const row of stored) {
     const key = `${row.site}/${row.page}/${day}`;
-    one(row, left.get(key)?.counts ?? countsFrom());
+    one(row, left.get(key)?.counts ?? NO_COUNTS);
     left.delete(key);
   }
-  for (const { site, page, counts: now } of left.values()) one({ site, page, counts: countsFrom() }, now);
+  for (const { site, page, counts: now } of left.values()) one({ site, page, counts: NO_COUNTS }, now);
 }
 
 /** A stored tile of cells. */
