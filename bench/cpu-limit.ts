@@ -5,15 +5,11 @@ const ROOT = '/sys/fs/cgroup/cpu';
 /** The quota is renewed every period, microseconds. */
 const PERIOD_US = 10_000;
 
-export interface CpuLimit {
-  /** Percent of a core. */
-  percent: number;
-  /** Call it when the process has ended. */
-  remove(): void;
-}
-
-/** Limits a process and all its threads to a share of a core, 0 to 1. Throws if this system or user cannot. */
-export function limitCpu(pid: number, share: number): CpuLimit {
+/**
+ * Limits a process and all its threads to a share of a core, 0 to 1. Returns a function that removes the limit, to be
+ * called when the process has ended. Throws if this system or user cannot do that.
+ */
+export function limitCpu(pid: number, share: number): () => void {
   if (!existsSync(`${ROOT}/cpu.cfs_quota_us`)) throw new Error(`${ROOT} has no control groups of version 1`);
   const group = `${ROOT}/fieldmouse-bench-${pid}`;
   const remove = () => rmdirSync(group);
@@ -26,5 +22,5 @@ export function limitCpu(pid: number, share: number): CpuLimit {
     remove();
     throw error;
   }
-  return { percent: 100 * share, remove };
+  return remove;
 }

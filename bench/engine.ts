@@ -1,5 +1,5 @@
 /** What an event costs, ours beside the baselines in the same run, one after the other, several times over. */
-import { MIN_ROUNDS, spread, spreadText, type Table, type Target } from './figures.ts';
+import { MIN_ROUNDS, type Spread, spread, spreadText, type Table, type Target } from './figures.ts';
 import { type Case, measure, type Outcome } from './measure.ts';
 
 export interface Length {
@@ -50,24 +50,32 @@ function sum(all: Outcome[], of: (o: Outcome) => number): number {
   return all.reduce((total, one) => total + of(one), 0);
 }
 
-/** Ratio of costs, run by run. */
+/** Ratios of costs, run by run. */
+function ratios(a: number[], b: number[]): Spread {
+  return spread(a.map((one, i) => one / (b[i] as number)));
+}
+
 function ratio(what: string, a: number[], b: number[], most: number, text = `≤ ${most}`): Target {
-  const got = spread(a.map((one, i) => one / (b[i] as number)));
+  const got = ratios(a, b);
   return { what, wanted: text, got: spreadText(got, 2), met: got.median <= most };
 }
 
 const FULL = 'moves=full';
 
+function jsonLoad(seconds: number): Omit<Case, 'system'> {
+  return { speak: 'json', visitors: 500, rate: 60, samples: 1, seconds, queries: Array(10).fill(FULL) };
+}
+
 /** One move per frame, ten administrators: the wire format of simple clients. */
 export async function json({ runs, seconds }: Length): Promise<Table> {
-  const base = { speak: 'json', visitors: 500, rate: 60, samples: 1, seconds, queries: Array(10).fill(FULL) } as const;
+  const base = jsonLoad(seconds);
   const outcomes = await inTurn(
     {
       // One after the other, since the ratio of these two is the closest.
-      Fieldmouse: { ...base, system: 'fieldmouse', queries: [...base.queries] },
+      Fieldmouse: { ...base, system: 'fieldmouse' },
       'bare ws sink': { ...base, system: 'sink', queries: [] },
-      textbook: { ...base, system: 'textbook', queries: [...base.queries] },
-      'Socket.IO': { ...base, system: 'socket.io', queries: [...base.queries] },
+      textbook: { ...base, system: 'textbook' },
+      'Socket.IO': { ...base, system: 'socket.io' },
     },
     Math.max(MIN_ROUNDS, runs),
   );
@@ -87,21 +95,29 @@ export async function json({ runs, seconds }: Length): Promise<Table> {
 
 /** How much CPU does the fast reading of WebSockets save, compared with ws alone? */
 export async function plain({ runs, seconds }: Length): Promise<Table> {
-  const moves = { speak: 'json', visitors: 500, rate: 60, samples: 1, seconds, queries: Array(10).fill(FULL) } as const;
-  const frames = { speak: 'v1', visitors: 3000, rate: 10, samples: 6, seconds, queries: [FULL] } as const;
+  const moves = { ...jsonLoad(seconds), system: 'fieldmouse' } as const;
+  const frames: Case = {
+    system: 'fieldmouse',
+    speak: 'v1',
+    visitors: 3000,
+    rate: 10,
+    samples: 6,
+    seconds,
+    queries: [FULL],
+  };
   const flags = ['--plain-websockets'];
   const outcomes = await inTurn(
     {
-      json: { ...moves, queries: [...moves.queries], system: 'fieldmouse' },
-      'json, plain': { ...moves, queries: [...moves.queries], system: 'fieldmouse', flags },
-      'fieldmouse.v1': { ...frames, queries: [...frames.queries], system: 'fieldmouse' },
-      'fieldmouse.v1, plain': { ...frames, queries: [...frames.queries], system: 'fieldmouse', flags },
+      json: moves,
+      'json, plain': { ...moves, flags },
+      'fieldmouse.v1': frames,
+      'fieldmouse.v1, plain': { ...frames, flags },
     },
     Math.max(MIN_ROUNDS, runs),
   );
   const cost = (name: string) => (outcomes[name] as Outcome[]).map((o) => o.perSample);
   const gain = (name: string) => {
-    const got = spread(cost(`${name}, plain`).map((one, i) => one / (cost(name)[i] as number)));
+    const got = ratios(cost(`${name}, plain`), cost(name));
     const what = `${name}: cost with --plain-websockets, relative to without`;
     return { what, wanted: '≥ 1.1', got: spreadText(got, 2), met: got.median >= 1.1 };
   };

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
-import { type CpuLimit, limitCpu } from './cpu-limit.ts';
+import { limitCpu } from './cpu-limit.ts';
 import type { Length } from './engine.ts';
 import type { Table, Target } from './figures.ts';
 import { Crowd } from './load/crowd.ts';
@@ -63,8 +63,8 @@ interface Story {
   /** After the load ended, seconds; undefined: not within the limit. */
   restoredS: number | undefined;
   restoring: Omit<Phase, 'counted'>;
-  /** Percent of a core. */
-  limit: number;
+  /** The share of a core that the worker had, 0 to 1. */
+  share: number;
   rssMb: number[];
 }
 
@@ -74,7 +74,7 @@ export async function pace({ seconds }: Length): Promise<Table> {
   const streams = new Loader('streams');
   const watch = new Watch(system.tree);
   const rates = await Rates.open(system.port, TOKEN);
-  let limit: CpuLimit | undefined;
+  let removeLimit: (() => void) | undefined;
   try {
     const { port } = system;
     const load = { port, speak: 'v1', visitors: VISITORS, rate: 1000 / FLUSH_MS, samples: SAMPLES } as const;
@@ -88,11 +88,12 @@ export async function pace({ seconds }: Length): Promise<Table> {
     const need = await needOf(worker, crowd);
     await crowd.settle();
     await sleep(REPORT_MS);
-    limit = limitCpu(worker, SHARE * need);
+    const share = SHARE * need;
+    removeLimit = limitCpu(worker, share);
     await streams.ask({ k: 'count' }, 'counted');
     rates.seconds.length = 0;
     watch.start();
-    return table(await drive(crowd, streams, rates, watch, seconds, limit.percent));
+    return table(await drive(crowd, streams, rates, watch, seconds, share));
   } finally {
     watch.stop();
     rates.close();
@@ -100,7 +101,7 @@ export async function pace({ seconds }: Length): Promise<Table> {
       await Promise.all([crowd.end(), streams.end()]);
       await system.stop();
     } finally {
-      limit?.remove();
+      removeLimit?.();
     }
   }
 }
@@ -126,7 +127,7 @@ async function drive(
   rates: Rates,
   watch: Watch,
   seconds: number,
-  limit: number,
+  share: number,
 ): Promise<Story> {
   const phase = async (whatElse?: () => Promise<void>): Promise<Phase> => {
     const from = rates.seconds.length;
@@ -161,7 +162,7 @@ async function drive(
     unacked,
     restoredS,
     restoring,
-    limit,
+    share,
     rssMb: [...watch.rssMb.values()],
   };
 }
@@ -196,7 +197,7 @@ function table(story: Story): Table {
   return {
     title: 'Pace under load',
     text:
-      `One worker, limited to ${story.limit.toFixed(0)} % of a core, which is ${100 * SHARE} % of what it would need. ${VISITORS} trackers at the default pace follow the requested one; ${QUERIES.length} administrators, ` +
+      `One worker, limited to ${(100 * story.share).toFixed(0)} % of a core, which is ${100 * SHARE} % of what it would need. ${VISITORS} trackers at the default pace follow the requested one; ${QUERIES.length} administrators, ` +
       `one of them checked on one page of ${PAGES} at \`moves=full\`. Parts: slowdown · settled · after nine of ten visitors left. Latency counts from ` +
       'the time of a sample: at a lower pace most of it is the wait for the next frame. If the primary does not keep up, moves are dropped from the live stream: of such a frame only the last position is shown.',
     head: ['', ''],
