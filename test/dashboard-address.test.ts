@@ -25,7 +25,8 @@ async function seeMoment(page: Page, after: number): Promise<number> {
 }
 
 const ANNA = visit('anna');
-const server = await startServer(FILE, { workers: 1, data: await folderWith(FILE, ANNA) });
+const BERT = { ...visit('bert'), site: 'shop' };
+const server = await startServer(FILE, { workers: 1, data: await folderWith(FILE, ANNA, BERT) });
 
 test('signing in leads to the requested address, and nowhere else', async (t) => {
   const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
@@ -81,6 +82,21 @@ test('a sign-in link opened in the same tab leads to the requested address, and 
     await page.locator('[data-link=live]').waitFor();
     assert.equal(new URL(page.url()).origin + new URL(page.url()).pathname, `${server.url}/admin`, evil);
   }
+});
+
+test('a link to another section keeps the site, even if it is clicked while the sites are still loading', async (t) => {
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'shop' });
+  let load = () => {};
+  const mayLoad = new Promise<void>((resolve) => {
+    load = resolve;
+  });
+  await dashboard.route('**/v1/sites', (route) => mayLoad.then(() => route.continue()));
+  await dashboard.reload();
+  await dashboard.getByRole('link', { name: 'Visits' }).click();
+  await dashboard.getByRole('heading', { name: 'Visits' }).or(dashboard.getByText('Loading…')).first().waitFor();
+  load();
+  await dashboard.locator('tr[data-id=bert]').waitFor();
+  assert.equal(new URL(dashboard.url()).searchParams.get('site'), 'shop');
 });
 
 test('the address follows the position of a rewind and of a replay, and opens that position again', async (t) => {

@@ -3,7 +3,7 @@ import { DASHBOARD_PAGES, type Section } from '../../model/dashboard-page.ts';
 import { rewind } from '../live/live-signals.ts';
 import { CountsIcon, GearIcon, HeatIcon, LiveIcon, Logo, ThemeIcon, VisitsIcon } from '../ui/icons.tsx';
 import { address, route } from './route.ts';
-import { chosenSite, showSite, sites } from './sites.ts';
+import { chosenSite, linkedSite, showSite, sites } from './sites.ts';
 import { Status } from './status.tsx';
 import { THEMES, theme } from './theme.ts';
 
@@ -50,12 +50,11 @@ interface SectionLinkProps {
 
 /** Leads to the main page of a section, and keeps the site if there are several. */
 function SectionLink({ section, className: look = 'quiet', children }: SectionLinkProps) {
-  const site = sites.value.length > 1 ? chosenSite.value : null;
   const isCurrent = route.value && DASHBOARD_PAGES[route.value.name].section === section;
   return (
     <a
       class={look}
-      href={address(DASHBOARD_PAGES[section].path, { site })}
+      href={address(DASHBOARD_PAGES[section].path, { site: linkedSite.value })}
       aria-current={isCurrent ? 'page' : undefined}
     >
       {children}

@@ -16,6 +16,12 @@ export const chosenSite = computed(() => {
   return (sites.value.find(({ key }) => key === wanted) ?? sites.value[0])?.key ?? null;
 });
 
+/** Key of the site for links to other sections; null if there is only one. While the sites load, the address has it. */
+export const linkedSite = computed(() => {
+  if (server.value === null) return query.value.get('site');
+  return sites.value.length > 1 ? chosenSite.value : null;
+});
+
 /** Loads the list of sites and the facts about the server. Throws ApiError. */
 export async function loadSites(): Promise<void> {
   const [list, info] = await Promise.all([api.sites(), api.server()]);
