@@ -80,6 +80,23 @@ test('a load that returns with the pace keeps the pace down longer each time, up
   assert.deepEqual(waits, [5, 10, 20, 40, 40, 40]);
 });
 
+test('after an overload the pace returns soon once most visitors have left, but not while they stay', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
+  const clock = { now: 1000 };
+  const atReducedPace = { ...CALM, utilization: 0.4 };
+  for (let i = 0; i < 6; i++) {
+    while (!pace.observe(TWICE, clock.now)) clock.now += 250;
+    while (!pace.observe(atReducedPace, clock.now)) clock.now += 250;
+  }
+  drive(pace, clock, TWICE, 6);
+  assert.deepEqual(pace.live, { flushMs: 800, sampleMs: 128 });
+  assert.deepEqual(drive(pace, clock, atReducedPace, 38), []);
+  const since = clock.now / 1000;
+  const changes = drive(pace, clock, { ...CALM, utilization: 0.04 }, 60).map((at) => at - since);
+  assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
+  assert.ok((changes.at(-1) as number) < 30, changes.join());
+});
+
 test('visitors of an unwatched site send once a second, or less often when the pace is slower', () => {
   const pace = new Pace({ flushMs: 400, sampleMs: 16 }, 1000, 0);
   assert.deepEqual(pace.quiet, { flushMs: 1000, sampleMs: 16 });

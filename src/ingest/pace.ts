@@ -55,6 +55,11 @@ const WEIGHT = 0.1;
  * so that the pace does not oscillate; halved each time that it does not return.
  */
 const RESTORE_MS = 5000;
+/**
+ * If the worker now has less than this share of the utilization at which raising the pace failed, visitors have left,
+ * and the pace is raised without the longer wait.
+ */
+const RELIEF = 0.5;
 /** A load that returns after this time has nothing to do with the pace, milliseconds. */
 const RETURN_MS = 30_000;
 const MAX_RESTORE_MS = 40_000;
@@ -74,6 +79,9 @@ export class Pace {
   /** Averages. */
   #utilization = 0;
   #delayMs = 0;
+  /** Average utilization when the pace was last raised, and when it was raised although the load then returned. */
+  #restoredAtUtilization = 0;
+  #failedAtUtilization = 0;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #restoredAt = Number.NEGATIVE_INFINITY;
 
@@ -110,7 +118,7 @@ export class Pace {
     if (saturated || loopDelayMs > HIGH_DELAY_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
     else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
     else if (this.#delayMs > LOW_MS || this.#utilization > IDLE_UTILIZATION) this.#idleSince = now;
-    else if (this.#step > 0 && now - this.#idleSince >= this.#restoreMs) this.#restore(now);
+    else if (this.#step > 0 && now - this.#idleSince >= this.#restoreWait()) this.#restore(now);
     return this.#step !== before;
   }
 
@@ -118,14 +126,22 @@ export class Pace {
     this.#idleSince = now;
     // A step has an effect only after every visitor has been told and has sent once.
     if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
-    if (now - this.#restoredAt < RETURN_MS) this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
+    if (now - this.#restoredAt < RETURN_MS) {
+      this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
+      this.#failedAtUtilization = this.#restoredAtUtilization;
+    }
     this.#loweredAt = now;
     this.#set(Math.min(STEPS.length - 1, this.#step + steps));
+  }
+
+  #restoreWait(): number {
+    return this.#utilization < RELIEF * this.#failedAtUtilization ? RESTORE_MS : this.#restoreMs;
   }
 
   #restore(now: number): void {
     if (this.#loweredAt < this.#restoredAt) this.#restoreMs = Math.max(RESTORE_MS, this.#restoreMs / 2);
     this.#restoredAt = this.#idleSince = now;
+    this.#restoredAtUtilization = this.#utilization;
     this.#set(this.#step - 1);
   }
 }
