@@ -17,7 +17,7 @@ import { start, TOKEN } from './systems.ts';
 import { cpuMs, Watch } from './tree.ts';
 
 const VISITORS = 4000;
-/** The worker gets this share of the CPU that it would need. */
+/** The worker gets this share of the CPU that it used before. */
 const SHARE = 0.7;
 /** How long that is measured, seconds: a busy worker lowers the pace after two. */
 const NEED_S = 1.5;
@@ -111,13 +111,14 @@ async function untilCalm(crowd: Crowd): Promise<void> {
   for (let s = 0; s < CALM_S && (await crowd.send(0)).flushMs !== FLUSH_MS; s++) await sleep(1000);
 }
 
-/** Resolves with the share of a core that a worker uses for all of the load, 0 to 1. */
+/**
+ * Resolves with the share of a core that a worker uses for all of the load, 0 to 1. On a slow machine the pace may be
+ * lower already: the load at the full pace needs even more.
+ */
 async function needOf(worker: number, crowd: Crowd): Promise<number> {
   const before = cpuMs(worker);
-  const { slowestMs } = await crowd.send(NEED_S);
-  const need = (cpuMs(worker) - before) / (1000 * NEED_S);
-  if (slowestMs !== FLUSH_MS) throw new Error(`the pace is ${slowestMs} ms before the worker is limited`);
-  return need;
+  await crowd.send(NEED_S);
+  return (cpuMs(worker) - before) / (1000 * NEED_S);
 }
 
 /** Over the limit, settled there, and relieved. */
@@ -197,7 +198,7 @@ function table(story: Story): Table {
   return {
     title: 'Pace under load',
     text:
-      `One worker, limited to ${(100 * story.share).toFixed(0)} % of a core, which is ${100 * SHARE} % of what it would need. ${VISITORS} trackers at the default pace follow the requested one; ${QUERIES.length} administrators, ` +
+      `One worker, limited to ${(100 * story.share).toFixed(0)} % of a core, which is ${100 * SHARE} % of what it used for this load before. ${VISITORS} trackers at the default pace follow the requested one; ${QUERIES.length} administrators, ` +
       `one of them checked on one page of ${PAGES} at \`moves=full\`. Parts: slowdown · settled · after nine of ten visitors left. Latency counts from ` +
       'the time of a sample: at a lower pace most of it is the wait for the next frame. If the primary does not keep up, moves are dropped from the live stream: of such a frame only the last position is shown.',
     head: ['', ''],

@@ -80,6 +80,20 @@ test('a load that returns with the pace keeps the pace down longer each time, up
   assert.deepEqual(waits, [5, 10, 20, 40, 40, 40]);
 });
 
+test('one overload that takes several steps down lengthens the wait once', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
+  const clock = { now: 1000 };
+  assert.ok(pace.observe(BUSY, clock.now));
+  while (!pace.observe(CALM, clock.now)) clock.now += 250;
+  drive(pace, clock, FULL, 10);
+  assert.deepEqual(pace.live, { flushMs: 800, sampleMs: 128 });
+  const since = clock.now / 1000;
+  assert.deepEqual(
+    drive(pace, clock, CALM, 30).map((at) => at - since),
+    [9.75, 19.75, 24.75, 29.75],
+  );
+});
+
 test('after an overload the pace returns soon once most visitors have left, but not while they stay', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 1000 };

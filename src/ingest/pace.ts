@@ -52,7 +52,7 @@ const IDLE_UTILIZATION = 0.5;
 const WEIGHT = 0.1;
 /**
  * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns soon,
- * so that the pace does not oscillate; halved each time that it does not return.
+ * however many steps it then takes, so that the pace does not oscillate; halved each time that it does not return.
  */
 const RESTORE_MS = 5000;
 /**
@@ -126,7 +126,8 @@ export class Pace {
     this.#idleSince = now;
     // A step has an effect only after every visitor has been told and has sent once.
     if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
-    if (now - this.#restoredAt < RETURN_MS) {
+    const isFirstStep = this.#loweredAt < this.#restoredAt;
+    if (isFirstStep && now - this.#restoredAt < RETURN_MS) {
       this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
       this.#failedAtUtilization = this.#restoredAtUtilization;
     }
