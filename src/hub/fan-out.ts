@@ -263,6 +263,8 @@ export class FanOut {
   }
 
   #start(subscriber: Subscriber, start: Start): void {
+    // A snapshot that is held back takes no time of this turn: those of all streams would go out in one later turn.
+    if (this.#corked.delete(subscriber)) subscriber.uncork();
     if (start === 'open') this.#begin(subscriber);
     else if (start === 'renew') this.#snapshot(subscriber);
     else this.#restart(subscriber, start);
