@@ -17,45 +17,45 @@ export interface Figure {
 export type FigureName = keyof typeof FIGURES;
 export type Constants = Readonly<Record<FigureName, number>>;
 
-/** Machines without Redis: bench/RESULTS.md of 2026-11-20. */
+/** Machines without Redis: bench/RESULTS.md of 2026-11-30. */
 const MACHINE = {
   watchedUs: {
-    value: 2.69,
+    value: 3.09,
     unit: 'µs',
     what: 'CPU per sample, watched, six per frame',
     kind: 'measured',
     source: '“Fieldmouse, 1 administrator”',
   },
   unheardUs: {
-    value: 2.33,
+    value: 2.79,
     unit: 'µs',
     what: 'the same, nobody watching',
     kind: 'measured',
     source: '“nobody watching, visitors do not slow down”',
   },
   quietUs: {
-    value: 0.92,
+    value: 1.14,
     unit: 'µs',
     what: 'CPU per sample, nobody watching, sixty per frame',
     kind: 'measured',
     source: '“Fieldmouse, nobody watching”',
   },
   storingUs: {
-    value: 2.85,
+    value: 3.76,
     unit: 'µs',
     what: 'CPU per sample, watched, including compaction',
     kind: 'measured',
     source: 'store, “storing: CPU µs per sample”',
   },
   visitUs: {
-    value: 485,
+    value: 238,
     unit: 'µs',
     what: 'CPU per arrival and departure of a visitor',
     kind: 'measured',
     source: 'HTTP, “POST /v1/visit”',
   },
   visitorBytes: {
-    value: 14_400,
+    value: 17_700,
     unit: 'bytes',
     what: 'memory per connected visitor',
     kind: 'measured',
@@ -69,29 +69,29 @@ const MACHINE = {
     source: 'default of `--max-connections`',
   },
   subscriberSampleUs: {
-    value: 0.0027,
+    value: 0.0016,
     unit: 'µs',
     what: 'CPU of the primary per shown sample, for each further stream',
     kind: 'measured',
-    source: '“50 administrators”: 4 % more for 49 more',
+    source: '“50 administrators”: 2.6 % more for 49 more',
   },
 } as const satisfies Record<string, Figure>;
 
 /** Machines with Redis: bench/RESULTS.md, `npm run bench -- redis` and `-- machines`. */
 const WITH_REDIS = {
   appendUs: {
-    value: 25,
+    value: 32,
     unit: 'µs',
     what: 'CPU of a worker per append, on top of the embedded store',
     kind: 'measured',
-    source: 'redis, “appending” and “compacting”: 4 µs more for each of 6.25 frames',
+    source: 'redis, “appending”: 5.2 µs more for each of 6.25 frames',
   },
   readSampleUs: {
-    value: 1.33,
+    value: 1.56,
     unit: 'µs',
     what: 'CPU of both primaries per sample that one sends and the other shows',
     kind: 'measured',
-    source: 'Machines, “CPU of the primaries”: 3.44 instead of 2.11',
+    source: 'Machines, “CPU of the primaries”: 6.89 instead of 5.33',
   },
   entryUs: {
     value: 20,
@@ -108,11 +108,11 @@ const WITH_REDIS = {
  */
 const REDIS = {
   redisAppendUs: {
-    value: 16,
+    value: 15,
     unit: 'µs',
     what: 'CPU per append, without its bytes, on disk before the answer',
     kind: 'measured',
-    source: 'redis, “CPU µs per frame of Redis, appending”: 2.77 for each of 6.25 frames',
+    source: 'redis, “CPU µs per frame of Redis, appending”: 2.37 for each of 6.25 frames',
   },
   redisByteUs: {
     value: 0.0024,
@@ -129,11 +129,11 @@ const REDIS = {
     source: 'counted with the samples',
   },
   redisSampleUs: {
-    value: 0.32,
+    value: 0.5,
     unit: 'µs',
     what: 'CPU per compacted sample',
     kind: 'measured',
-    source: 'redis, “CPU µs per frame of Redis, compacting”: 1.93 for six',
+    source: 'redis, “CPU µs per frame of Redis, compacting”: 3.02 for six',
   },
   redisVisitUs: {
     value: 20,
@@ -143,11 +143,11 @@ const REDIS = {
     source: 'five writes',
   },
   redisLiveUs: {
-    value: 59,
+    value: 135,
     unit: 'µs',
     what: 'CPU per live entry written',
     kind: 'measured',
-    source: 'Machines, “CPU of Redis”: 0.17 µs per sample more, 480 samples an entry, less a reader and the bytes',
+    source: 'Machines, “CPU of Redis”: 0.33 µs per sample more, 480 samples an entry, less a reader and the bytes',
   },
   redisReadUs: {
     value: 9,
@@ -164,7 +164,7 @@ const REDIS = {
     source: 'the same with 500 and 8,000 bytes',
   },
   keptSampleBytes: {
-    value: 4.57,
+    value: 4.59,
     unit: 'bytes',
     what: 'memory per stored sample',
     kind: 'measured',

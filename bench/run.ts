@@ -48,7 +48,7 @@ const { words: names, values } = callOf({
   name: 'bench',
   does: 'Measures Fieldmouse beside baselines in the same run, and prints a table of each bench. All of them together are also written to bench/RESULTS.md.',
   takes:
-    'All take about 45 minutes, one a minute or so, and cap more than ten (FIELDMOUSE_CAP_FROM_MB, FIELDMOUSE_CAP_TO_MB, FIELDMOUSE_CAPS_MB and FIELDMOUSE_CAP_SECONDS set other sizes and times) and queries some ten (FIELDMOUSE_QUERIES_VISITS sets another number of visits); with --long several times as long. Nothing else should run on the machine meanwhile. Some start a redis-server of their own.',
+    'All take about 90 minutes, one some minutes, and cap more than ten (FIELDMOUSE_CAP_FROM_MB, FIELDMOUSE_CAP_TO_MB, FIELDMOUSE_CAPS_MB and FIELDMOUSE_CAP_SECONDS set other sizes and times) and queries some ten (FIELDMOUSE_QUERIES_VISITS sets another number of visits); with --long several times as long. Nothing else should run on the machine meanwhile. Some start a redis-server of their own.',
   words: { called: 'bench', known: Object.keys(BENCHES) },
   options: {
     long: { text: `${LONG.runs} runs of ${LONG.seconds} s each in place of ${SHORT.runs} of ${SHORT.seconds} s` },
