@@ -32,8 +32,8 @@ const BASE_MS = 10_000;
 const LOWER_LIMIT_MS = 30 * 60_000;
 /** How often the size of the data folder is read, milliseconds. */
 const LOOK_MS = 100;
-/** A store is filled to this share of its cap. Visits are removed from 0.8 on. */
-const FILLED = 0.75;
+/** A store is filled to this share of its cap. Visits are removed from 0.8 on, of 20 MB from 0.62 on. */
+const FILLED = 0.6;
 /** Samples per frame. All visitors together send 60,000 samples per second, some 300 KB. */
 const FRAME_SAMPLES = 60;
 const FILL_SAMPLES = 500;

@@ -25,8 +25,10 @@ const STEP_MS = 0.5;
 const FRAMES_TOGETHER = 40;
 /** Each visitor sends a frame in this interval, milliseconds. */
 const FRAME_MS = 100;
-/** Each visitor gets about one ack per second: this many visitors reveal a pause of a few tens of milliseconds. */
+/** Each visitor gets one ack per second: this many visitors reveal a pause of a few tens of milliseconds. */
 export const VISITORS = 100;
+/** By then all visitors get acks. */
+const FIRST_ACKS_MS = 2000;
 /** Duration of the baseline, in which nothing is erased, milliseconds. */
 const BASE_MS = 10_000;
 const ID = 'a-very-large-visit';
@@ -122,8 +124,7 @@ export class Watch {
       { length: VISITORS },
       () => new BinaryVisitor(owner, url, { clock: Math.round(performance.now()) }),
     );
-    this.ready = Promise.all(visitors.map(({ hello }) => hello)).then(() => {
-      this.longest();
+    this.ready = Promise.all(visitors.map(({ hello }) => hello)).then(async () => {
       const timer = setInterval(() => {
         const time = Math.round(performance.now());
         const moves = Array.from({ length: samples }, (_, i) => moveOf(time + i - samples, samples));
@@ -131,6 +132,8 @@ export class Watch {
       }, FRAME_MS);
       owner.after(() => clearInterval(timer));
       for (const { socket } of visitors) socket.on('message', () => this.#acked());
+      await sleep(FIRST_ACKS_MS);
+      this.longest();
     });
   }
 

@@ -139,6 +139,21 @@ test('the round-robin visits every member once a second, in even shares, while m
   );
 });
 
+test('the turns of a round are spread over the whole second, however few members there are', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 300 }), (size) => {
+      const rounds = new RoundRobin(new Set(Array.from({ length: size }, (_, i) => i)));
+      const shares = Array.from({ length: 20 }, (_, turn) => [...rounds.turn(turn * TURN_MS)].length);
+      let done = 0;
+      for (const [turn, share] of shares.entries()) {
+        done += share;
+        assert.ok(Math.abs(done - (size * (turn + 1)) / 20) <= 2, shares.join());
+      }
+      assert.equal(done, size);
+    }),
+  );
+});
+
 test('a visitor sends rarely while nobody watches, and is told at once to send often when somebody does', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const visitor = new BinaryVisitor(t, server.ws);

@@ -15,6 +15,9 @@ export class RoundRobin<T> {
   #rest: Iterator<T>;
   #startedAt = Number.NEGATIVE_INFINITY;
   #isOver = true;
+  /** Members at the start of the round, and how many have had their turn. */
+  #planned = 0;
+  #done = 0;
 
   constructor(members: ReadonlySet<T>) {
     this.#members = members;
@@ -29,14 +32,26 @@ export class RoundRobin<T> {
       this.#startedAt = now;
       this.#rest = this.#members.values();
       this.#isOver = false;
+      this.#planned = this.#members.size;
+      this.#done = 0;
     }
-    for (let left = Math.ceil(this.#members.size / TURNS); left >= 0; left--) {
+    for (let left = this.#share(now - this.#startedAt + TURN_MS); left > 0; left--) {
       const next = this.#rest.next();
       if (next.done) {
         this.#isOver = true;
         return;
       }
+      this.#done += 1;
       yield next.value;
     }
+  }
+
+  /**
+   * How many members have a turn now, so that the turns are spread over the whole round; `passed`: the part of it that
+   * then has passed, ms. At its end the others, of which some have come since.
+   */
+  #share(passed: number): number {
+    const most = Math.ceil(this.#members.size / TURNS) + 1;
+    return passed >= ROUND_MS ? most : Math.min(most, Math.ceil((this.#planned * passed) / ROUND_MS) - this.#done);
   }
 }
