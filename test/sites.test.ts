@@ -25,7 +25,23 @@ test('an origin is normalised as browsers write it', () => {
     ['self', 'self'],
     ['https://www.example.org/shop', undefined],
     ['https://www.example.org?', undefined],
-    ['https://*.example.org', undefined],
+    ['https://*.example.org', 'https://*.example.org'],
+    ['HTTPS://*.Example.org:443/', 'https://*.example.org'],
+    ['https://*.example.org:8443', 'https://*.example.org:8443'],
+    ['http://localhost:*', 'http://localhost:*'],
+    ['HTTP://LOCALHOST:*/', 'http://localhost:*'],
+    ['http://127.0.0.1:*', 'http://127.0.0.1:*'],
+    ['http://[::1]:*', 'http://[::1]:*'],
+    ['https://*', undefined],
+    ['https://*.org', undefined],
+    ['https://*.*.example.org', undefined],
+    ['https://a.*.example.org', undefined],
+    ['https://a*.example.org', undefined],
+    ['https://*.example.org:*', undefined],
+    ['https://*.0.0.1', undefined],
+    ['https://www.example.org:*', undefined],
+    ['http://localhost:*/shop', undefined],
+    ['*', undefined],
     ['https://user@example.org', undefined],
     ['ftp://example.org', undefined],
     ['javascript:alert(1)', undefined],
@@ -58,6 +74,44 @@ test('an origin is allowed only as a whole', () => {
   assert.ok(isAllowedOrigin(site, undefined, 'mouse.example'));
   for (const origin of refused) assert.ok(!isAllowedOrigin(site, origin, 'mouse.example'), origin);
   assert.ok(!isAllowedOrigin(site, 'http://mouse.example', 'mouse.example'), 'own, but not listed');
+});
+
+test('a pattern allows one label or any local port, and nothing else', () => {
+  const site = {
+    origins: ['https://*.shop.example', 'http://*.dev.example:8080', 'http://localhost:*', 'http://[::1]:*'],
+  };
+  const allowed = [
+    'https://www.shop.example',
+    'https://pr-17_b.shop.example',
+    'https://xn--mller-kva.shop.example',
+    'http://a.dev.example:8080',
+    'http://localhost',
+    'http://localhost:3000',
+    'http://[::1]:5173',
+  ];
+  const refused = [
+    'https://shop.example',
+    'https://.shop.example',
+    'https://a.b.shop.example',
+    'https://evil.test/.shop.example',
+    'https://evil.test:.shop.example',
+    'https://user@.shop.example',
+    'https://*.shop.example',
+    'http://www.shop.example',
+    'https://www.shop.example:8443',
+    'https://www.shop.example.evil.test',
+    'https://wwwshop.example',
+    'http://a.dev.example',
+    'https://localhost',
+    'http://localhost:',
+    'http://localhost:80a',
+    'http://localhost:123456',
+    'http://localhost.evil.test',
+    'http://localhost:3000.evil.test',
+    'http://127.0.0.1:3000',
+  ];
+  for (const origin of allowed) assert.ok(isAllowedOrigin(site, origin, undefined), origin);
+  for (const origin of refused) assert.ok(!isAllowedOrigin(site, origin, undefined), origin);
 });
 
 test('self is the requested host, by http or https', () => {

@@ -1,6 +1,6 @@
 /** Commands on sites, whose pages may report. */
 import { isLabel, tidy } from '../model/label.ts';
-import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../model/site.ts';
+import { normalOrigin, ORIGIN_EXAMPLES, SITE_KEY, SITE_LIMIT } from '../model/site.ts';
 import { noted } from './audit-commands.ts';
 import {
   baseUrl,
@@ -25,7 +25,7 @@ export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
     takes: 'KEY',
     flags: {
       name: 'name shown in the dashboard',
-      origin: 'origin of its pages, such as https://www.example.org; may be repeated. self: this server',
+      origin: `origin of its pages, such as ${ORIGIN_EXAMPLES}; may be repeated. self: this server`,
     },
     options: ['data', 'redis', 'scriptPath'],
     examples: ['site add shop --name "My shop" --origin https://shop.example'],
@@ -60,7 +60,7 @@ function checkSite({ word, flags }: Invocation): string[] {
   for (const origin of origins)
     if (normalOrigin(origin) === undefined)
       faults.push(
-        `--origin: ${JSON.stringify(origin)} is not an origin; it must look like https://www.example.org, or be self`,
+        `--origin: ${JSON.stringify(origin)} is not an origin; it must look like ${ORIGIN_EXAMPLES}, or be self`,
       );
   return faults;
 }

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Site } from '../../model/site.ts';
+import { ORIGIN_EXAMPLES, type Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
 import { reloadSites } from '../shell/sites.ts';
 import { FormField } from '../ui/field.tsx';
@@ -36,7 +36,7 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
         />
       )}
       <label>
-        Origins <span class="muted">one per line, for example https://www.example.com</span>
+        Origins <span class="muted">one per line, for example {ORIGIN_EXAMPLES}</span>
         <textarea
           name="origins"
           rows={3}

@@ -1,7 +1,7 @@
 /** Sites, and the script tag that a page needs. */
 import { Type } from '@fastify/type-provider-typebox';
 import { sees } from '../../model/rights.ts';
-import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../../model/site.ts';
+import { normalOrigin, ORIGIN_EXAMPLES, SITE_KEY, SITE_LIMIT } from '../../model/site.ts';
 import { requestRights, unknownSite } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Problem } from '../problem.ts';
@@ -13,7 +13,9 @@ const tags = ['sites'];
 const Key = Type.String({ pattern: SITE_KEY.source, description: 'Identifies the site in the snippet' });
 const Origins = Type.Array(Type.String({ maxLength: 256 }), {
   maxItems: SITE_LIMIT.origins,
-  description: 'Each scheme://host[:port], or "self" for the origin of the server',
+  description:
+    'Each scheme://host[:port], or "self" for the origin of the server. https://*.example.org allows any one label in place of *, ' +
+    'http://localhost:* any port',
 });
 const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
 
@@ -131,7 +133,7 @@ function checkOrigins(origins: readonly string[]): string[] {
   const normal = origins.map((text) => {
     const origin = normalOrigin(text.trim());
     if (origin === undefined)
-      throw new Problem(400, 'bad-origin', `${text} is not an origin; write it as https://www.example.org`);
+      throw new Problem(400, 'bad-origin', `${text} is not an origin; write it as ${ORIGIN_EXAMPLES}`);
     return origin;
   });
   return [...new Set(normal)];
