@@ -16,6 +16,7 @@ import { createHttp, type Http } from './http/server.ts';
 import type { IngestOptions } from './ingest/contract.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Pace } from './ingest/pace.ts';
+import { RefusalLog } from './ingest/refusal-log.ts';
 import { canShareReads } from './ingest/self-test.ts';
 import { PunctualTimer } from './lib/punctual-timer.ts';
 import { withTimeout } from './lib/timeout.ts';
@@ -104,7 +105,10 @@ async function buildParts(config: Config, log: Logger, channel: IpcChannel, drai
   const pace = new Pace(config, config.quietFlushMs, performance.now());
   const relay = new Relay({ send: channel.send, flushMs: () => pace.live.flushMs });
   const questions = new Questions(channel.send);
-  const ingest = new Ingest(await ingestOptions(config, log, { store, archive, recorder, relay, limit, pace }));
+  const refusals = new RefusalLog((some) => store.noteRefusals(some, Date.now()));
+  const ingest = new Ingest(
+    await ingestOptions(config, log, { store, archive, recorder, relay, limit, pace, refusals }),
+  );
   const figures = (): WorkerFigures => ({
     ...ingest.figures(),
     ...relay.figures(),
@@ -115,7 +119,7 @@ async function buildParts(config: Config, log: Logger, channel: IpcChannel, drai
     incomplete: archive.incomplete,
   });
   const metrics = workerMetrics(figures, commits);
-  return { config, log, channel, store, archive, recorder, limit, relay, questions, ingest, metrics };
+  return { config, log, channel, store, archive, recorder, limit, relay, questions, refusals, ingest, metrics };
 }
 
 /** Passes the durability, because LMDB uses the one with which a process first opens a file. */
@@ -160,12 +164,13 @@ interface IngestParts {
   relay: Relay;
   limit: ConnectionLimit;
   pace: Pace;
+  refusals: RefusalLog;
 }
 
 async function ingestOptions(
   config: Config,
   log: Logger,
-  { store, archive, recorder, relay, limit, pace }: IngestParts,
+  { store, archive, recorder, relay, limit, pace, refusals }: IngestParts,
 ): Promise<IngestOptions> {
   // A store on this machine always answers.
   const sites = config.redis ? new KnownSites(store) : store;
@@ -186,6 +191,7 @@ async function ingestOptions(
         if (!isUnreachable(error)) log.error({ err: error }, 'the time of a first visitor cannot be stored');
       });
     },
+    refused: (site, origin, code) => refusals.add(site, origin, code),
     claim: (arrival, posted, last) => relay.claim(arrival, posted, last),
     lastFrame: (site, id, most) => (recorder.inTrouble ? Promise.resolve(0) : lastFrameOf(archive, site, id, most)),
     late: (mark) => relay.late(mark),
@@ -197,7 +203,8 @@ async function ingestOptions(
   };
 }
 
-function httpOptions({ config, log, channel, store, archive, ingest, questions }: Parts, drain: Drain): HttpOptions {
+function httpOptions(parts: Parts, drain: Drain): HttpOptions {
+  const { config, log, channel, store, archive, ingest, questions, refusals } = parts;
   const minutes = new MinuteWriter(store, log);
   return {
     config,
@@ -213,6 +220,7 @@ function httpOptions({ config, log, channel, store, archive, ingest, questions }
     beacon: (request) => ingest.beacon(request),
     present: (site) => questions.present(site),
     countHit: hitCounter(config, store, archive),
+    refused: (site, origin, code) => refusals.add(site, origin, code),
     metrics: () => questions.metrics(),
     health: () => questions.health(),
   };
@@ -312,6 +320,7 @@ async function closeParts(parts: Parts, http: Http, servers: readonly Server[], 
   await http.close();
   await parts.recorder.close();
   await parts.archive.close();
+  await parts.refusals.flush();
   await parts.store.close();
   await sendMetrics(parts, 0);
 }

@@ -127,7 +127,7 @@ test('a new site shows its snippet, and turns green when the first visitor conne
   const item = dashboard.locator('[data-site=shop]');
   await item.getByText('Waiting for the first visitor').waitFor();
   assert.equal(await item.locator('[data-seen=false]').count(), 1);
-  snippet = (await item.locator('.copyable code').textContent()) ?? '';
+  snippet = (await item.locator('.copyable code').first().textContent()) ?? '';
 
   const visitor = await openPage(browser);
   await visitor.goto(origin);

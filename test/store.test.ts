@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers/promises';
 import { AUDIT, type AuditAction, type AuditNote, type AuditQuery } from '../src/model/audit.ts';
 import { MINUTE_MS, minuteOf } from '../src/model/minute.ts';
 import { CURSOR } from '../src/model/query.ts';
+import { REFUSALS_KEPT, type RefusalReason, refusalOf } from '../src/model/refusal.ts';
 import { OWNER, type Rights } from '../src/model/rights.ts';
 import type { Site } from '../src/model/site.ts';
 import { NO_SITE } from '../src/protocol/peer.ts';
@@ -119,6 +120,37 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.removeSite('shop', T), true);
     assert.equal(await other.site('shop'), undefined);
   });
+
+  itOfSites(
+    'keeps refused visitors of a site until the cause is mended or the site is removed',
+    async (store, open) => {
+      const shop: Site = { key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null };
+      await store.addSite(shop);
+      const other = await open();
+      const refused = (site: string, origin: string, reason: RefusalReason = 'origin-not-allowed', now = T) =>
+        refusalOf(site, origin, reason, now);
+      await store.noteRefusals([refused('shop', 'https://a.example'), refused('shop', 'https://b.example')], T);
+      await other.noteRefusals([refused('shop', 'https://a.example', 'origin-not-allowed', T + 1)], T + 1);
+      await other.noteRefusals([refused('shpo', 'https://a.example', 'unknown-site', T + 2)], T + 2);
+      await other.noteRefusals([refused('none', 'https://a.example')], T + 2);
+      const seen = async (now = T + 3) =>
+        (await store.refusals(now))
+          .map(({ site, origin, count, last }) => `${site} ${origin} ${count} ${last - T}`)
+          .sort();
+      await until(async () => (await seen()).length === 3, 'three refusals');
+      assert.deepEqual(await seen(), [
+        'shop https://a.example 2 1',
+        'shop https://b.example 1 0',
+        'shpo https://a.example 1 2',
+      ]);
+      assert.deepEqual(await seen(T + 1 + REFUSALS_KEPT.keptMs), ['shpo https://a.example 1 2']);
+      await store.changeSite('shop', { name: 'Shop', origins: ['https://b.example'] });
+      await store.addSite({ ...shop, key: 'shpo' });
+      assert.deepEqual(await seen(), ['shop https://a.example 2 1']);
+      await store.removeSite('shop', T);
+      assert.deepEqual(await seen(), []);
+    },
+  );
 
   itOfSites('records the first visitor of a site, and only the first', async (store, open) => {
     await store.markSeen('demo', T);

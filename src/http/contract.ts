@@ -6,6 +6,7 @@ import type { Session, Token } from '../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
 import type { Days, HeatQuery, Part, Run, VisitQuery, VisitRuns } from '../model/query.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Rights } from '../model/rights.ts';
 import type { Site } from '../model/site.ts';
 import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
@@ -44,6 +45,8 @@ export interface HttpOptions {
   beacon(request: Beacon): Promise<BeaconReply>;
   /** Counts a page visit. Resolves with the new total when it is on disk, or with why it was not counted. */
   countHit(site: string, page: string): Promise<number | 'unknown-site' | 'too-many-pages' | 'busy'>;
+  /** Notes that a request about a site, or an unknown key, was refused with this problem code. */
+  refused(site: string, origin: string | undefined, code: string): void;
 }
 
 /** An authenticated person or program. */
@@ -83,6 +86,7 @@ export interface Records {
   addSite(site: Site, note: AuditNote): Promise<boolean>;
   changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note: AuditNote): Promise<Site | undefined>;
   removeSite(key: string, now: number, note: AuditNote): Promise<boolean>;
+  refusals(now: number): Promise<Refusal[]>;
   admins(): Promise<Admin[]>;
   admin(name: string): Promise<Admin | undefined>;
   addAdmin(name: string, now: number, rights: Rights, note: AuditNote): Promise<boolean>;

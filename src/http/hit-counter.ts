@@ -83,6 +83,7 @@ export function hitCounter(
       response.writeHead(status, head).end(request.method === 'HEAD' ? '' : body);
     } catch (raised) {
       const error = problemOf(raised as RaisedError);
+      options.refused(asked.query.get('site') ?? '', request.headers.origin, String(error.code));
       if (statusOf(error) >= 500 && !(error instanceof Problem))
         logger.error({ err: error, method: request.method, route: `${PREFIX}*` }, 'request failed');
       writeProblem(response, error, shared, config.development);

@@ -79,6 +79,8 @@ export interface IngestOptions {
   site(key: string): Promise<Site | undefined>;
   /** Records that a site has had its first visitor. Failures are logged. */
   markSeen(key: string): void;
+  /** Notes that a visitor of a site, or of an unknown key, was refused with this problem code. */
+  refused(site: string, origin: string | undefined, code: string): void;
   /**
    * Asks the primary to let a visitor in. Undefined: not now. `posted`: when the token of a POST was made. `last`: the
    * last frame of its page, or 0.

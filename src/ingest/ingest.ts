@@ -114,6 +114,7 @@ export class Ingest implements ConnectionHost {
     if (!refusal) return;
     const [status, code, detail] = refusal;
     this.#registry.counters.refused(code);
+    this.#options.refused(siteIn(request), request.headers.origin, code);
     const isTemporary = status === 429 || status === 503;
     endWithProblem(socket, { status, code, detail, ...(isTemporary && { retryAfter: RETRY_S }) });
   }
@@ -170,7 +171,9 @@ export class Ingest implements ConnectionHost {
 
   /** Handles a POST to the visitor endpoint. */
   async beacon(request: Beacon): Promise<BeaconReply> {
-    return this.#beacons.receive(request);
+    const reply = await this.#beacons.receive(request);
+    if ('code' in reply.body) this.#options.refused(request.site, request.origin, String(reply.body.code));
+    return reply;
   }
 
   /** Ends the visit with this number if the primary has given its visitor to another connection. */
@@ -283,7 +286,16 @@ function resumeToken(offered: ReadonlySet<string>): string {
 function contactOf(url: URL, origin: string | undefined, country: string): Contact | undefined {
   const page = withoutNul(url.searchParams.get('page') || '/');
   if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;
-  return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '', country };
+  return { site: siteOf(url), page, origin: origin ?? '', country };
+}
+
+function siteOf(url: URL): string {
+  return url.searchParams.get('site') ?? '';
+}
+
+function siteIn(request: IncomingMessage): string {
+  const url = urlOf(request.url ?? '/');
+  return url ? siteOf(url) : '';
 }
 
 function urlOf(text: string): URL | undefined {

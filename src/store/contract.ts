@@ -10,6 +10,7 @@
 import type { Session, Token } from '../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../model/audit.ts';
 import type { Part } from '../model/query.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Rights } from '../model/rights.ts';
 import type { Site } from '../model/site.ts';
 import type { NodeMinutes, SiteMinute } from '../protocol/peer.ts';
@@ -105,6 +106,13 @@ export interface Store extends Hits {
   removeSite(key: string, now: number, note?: AuditNote): Promise<boolean>;
   /** Notes a site's first visitor; for later ones this costs one read. */
   markSeen(key: string, now: number): Promise<void>;
+  /**
+   * Adds refused visitors to those of their site, or of unknown sites; `addRefusals` says which are kept. Those of a site
+   * that was removed are ignored. Does not fail: they only help to set up a site.
+   */
+  noteRefusals(refusals: readonly Refusal[], now: number): Promise<void>;
+  /** Returns the refused visitors of all sites, the latest of each first, without those that a change has mended. */
+  refusals(now: number): Promise<Refusal[]>;
 
   admins(): Promise<Admin[]>;
   admin(name: string): Promise<Admin | undefined>;

@@ -40,7 +40,17 @@ export interface HttpTestOptions
   extends Partial<
     Pick<
       HttpOptions,
-      'archive' | 'beacon' | 'countHit' | 'health' | 'metrics' | 'openStream' | 'past' | 'present' | 'ready' | 'store'
+      | 'archive'
+      | 'beacon'
+      | 'countHit'
+      | 'health'
+      | 'metrics'
+      | 'openStream'
+      | 'past'
+      | 'present'
+      | 'ready'
+      | 'refused'
+      | 'store'
     >
   > {
   flags?: string[];
@@ -66,6 +76,7 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
     past: options.past ?? (async () => null),
     present: options.present ?? (async () => new Map()),
     countHit: options.countHit ?? ((site, page) => store.hit(site, page)),
+    refused: options.refused ?? (() => {}),
     health: options.health ?? (async () => []),
     metrics: options.metrics ?? (async () => ''),
     beacon: options.beacon ?? (async () => ({ status: 200, body: {} })),

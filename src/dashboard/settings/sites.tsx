@@ -1,13 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { Refusal } from '../../model/refusal.ts';
 import type { Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
 import { reloadSites, sites } from '../shell/sites.ts';
 import { Confirm } from '../ui/confirm.tsx';
 import { CheckIcon } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';
-import { Snippet } from '../ui/snippet.tsx';
+import { LocalHostNote, PolicySources, Snippet } from '../ui/snippet.tsx';
 import { date } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
+import { Refusals, UnknownSites, useRefusals } from './refusals.tsx';
 import { SiteForm } from './site-form.tsx';
 import { useOpener } from './use-opener.ts';
 
@@ -18,6 +20,8 @@ export function Sites() {
   const [adding, setAdding] = useState(false);
   const opener = useOpener(adding);
   useFirstVisitors();
+  const { refusals, load } = useRefusals();
+  const isUnknown = (one: Refusal) => one.reason === 'unknown-site';
   return (
     <section class="card group" aria-labelledby="sites-title">
       <div class="bar">
@@ -30,9 +34,16 @@ export function Sites() {
         )}
       </div>
       {adding && <SiteForm close={() => setAdding(false)} />}
+      <LocalHostNote />
+      <UnknownSites refusals={refusals.filter(isUnknown)} />
       <ul class="items">
         {sites.value.map((site) => (
-          <SiteItem key={site.key} site={site} />
+          <SiteItem
+            key={site.key}
+            site={site}
+            refused={refusals.filter((one) => one.site === site.key && !isUnknown(one))}
+            loadRefused={load}
+          />
         ))}
       </ul>
     </section>
@@ -51,7 +62,13 @@ function useFirstVisitors(): void {
   }, [waiting]);
 }
 
-function SiteItem({ site }: { site: Site }) {
+interface SiteItemProps {
+  site: Site;
+  refused: readonly Refusal[];
+  loadRefused: () => Promise<void>;
+}
+
+function SiteItem({ site, refused, loadRefused }: SiteItemProps) {
   const [mode, setMode] = useState<'shown' | 'edit' | 'remove'>('shown');
   const { problem, run } = useCall();
   const opener = useOpener(mode === 'edit');
@@ -86,7 +103,9 @@ function SiteItem({ site }: { site: Site }) {
           'No origin is allowed yet.'}
       </p>
       <Snippet site={site.key} />
+      <PolicySources />
       <FirstVisitor site={site} />
+      <Refusals site={site} refusals={refused} load={loadRefused} />
       <ProblemText text={problem} />
       {mode === 'remove' && (
         <Confirm

@@ -3,6 +3,7 @@ import type * as account from '../../model/account.ts';
 import type { AuditAction, AuditEntry } from '../../model/audit.ts';
 import { type Heat, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
 import { byMarkList, type MarkList } from '../../model/mark.ts';
+import type { Refusal } from '../../model/refusal.ts';
 import { type Rights, ROLES } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 import type { DayCounts, PageCounts, Passage, Stay, Visit } from '../../model/visit.ts';
@@ -112,6 +113,19 @@ export const siteAnswer: ValueReader<Site> = objectOf({
   firstSeen: orNull(time),
 });
 export const sitesAnswer = objectOf({ sites: list(siteAnswer) });
+
+export const refusals = objectOf({
+  refusals: list<Refusal>(
+    objectOf({
+      site: textValue,
+      origin: textValue,
+      // Shown also if a newer server sends a value that this dashboard does not know.
+      reason: textValue as ValueReader<Refusal['reason']>,
+      count,
+      last: time,
+    }),
+  ),
+});
 
 export const serverAnswer: ValueReader<ServerInfo> = objectOf({
   version: textValue,

@@ -57,6 +57,7 @@ export const api = {
   changeSite: (key: string, site: Pick<Site, 'name' | 'origins'>) =>
     call(answers.siteAnswer, 'PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
   removeSite: (key: string) => call(answers.nothing, 'DELETE', `/v1/sites/${encodeURIComponent(key)}`),
+  refusals: async () => (await call(answers.refusals, 'GET', '/v1/refusals')).refusals,
   visits: (query: Query) => call(answers.visits, 'GET', address('/v1/visits', query)),
   visit: (id: string) => call(answers.visit, 'GET', `/v1/visits/${encodeURIComponent(id)}`),
   eraseVisit: (id: string) => call(answers.nothing, 'DELETE', `/v1/visits/${encodeURIComponent(id)}`),

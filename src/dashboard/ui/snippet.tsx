@@ -1,12 +1,35 @@
 import { useRef, useState } from 'preact/hooks';
 import { isOwner } from '../shell/session.ts';
 import { server } from '../shell/sites.ts';
+import { isLocalHost, policyFor } from './snippet-advice.ts';
 
 /** The line to paste into a site's pages, with a button to copy it. */
 export function Snippet({ site }: { site: string }) {
   const path = server.value?.scriptPath ?? '/fieldmouse.js';
   return (
     <Copyable text={`<script defer src="${location.origin}${path}" data-site="${site}"></script>`} label="Snippet" />
+  );
+}
+
+/** A warning if snippets that are copied here name a host that visitors cannot reach. */
+export function LocalHostNote() {
+  if (!isLocalHost(location.hostname)) return null;
+  return (
+    <p class="muted">
+      You opened this dashboard at {location.origin}, which visitors of a public site cannot reach. For such a site,
+      open the dashboard at the public address of this server, and copy the snippet there.
+    </p>
+  );
+}
+
+/** What a page's Content Security Policy must allow. */
+export function PolicySources() {
+  return (
+    <details class="policy">
+      <summary>My pages send a Content Security Policy</summary>
+      <p class="muted">Add these sources to its directives:</p>
+      <Copyable text={policyFor(location)} label="Content Security Policy" />
+    </details>
   );
 }
 

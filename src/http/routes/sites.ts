@@ -17,10 +17,19 @@ const Origins = Type.Array(Type.String({ maxLength: 256 }), {
     'Each scheme://host[:port], or "self" for the origin of the server. https://*.example.org allows any one label in place of *, ' +
     'http://localhost:* any port',
 });
+const Refused = shape({
+  site: Type.String({ description: 'Key of the site; for unknown-site the key that was given' }),
+  origin: Type.String({
+    description: 'Origin of the page; `null` for a sandboxed frame or a file, empty if it is not known',
+  }),
+  reason: Type.String({ description: 'The code of the problem that the visitor got' }),
+  count: Type.Number(),
+  last: Time,
+});
 const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
 
 export function siteRoutes(app: HttpApp, options: HttpOptions): void {
-  for (const route of [listSites, addSite, changeSite, removeSite, serverRoute]) route(app, options);
+  for (const route of [listSites, addSite, changeSite, removeSite, listRefusals, serverRoute]) route(app, options);
 }
 
 function listSites(app: HttpApp, { store }: HttpOptions): void {
@@ -106,6 +115,21 @@ function removeSite(app: HttpApp, { store }: HttpOptions): void {
       if (!(await store.removeSite(key, Date.now(), noteOf(request, 'site-removed', key)))) throw unknownSite();
       return reply.code(204).send(null);
     },
+  );
+}
+
+function listRefusals(app: HttpApp, { store }: HttpOptions): void {
+  app.get(
+    '/v1/refusals',
+    {
+      config: MANAGE,
+      schema: {
+        tags,
+        summary: 'Visitors that were refused in the last 7 days, by site, origin and reason',
+        response: { 200: shape({ refusals: Type.Array(Refused) }) },
+      },
+    },
+    async () => ({ refusals: await store.refusals(Date.now()) }),
   );
 }
 

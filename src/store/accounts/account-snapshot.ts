@@ -13,7 +13,7 @@ export interface HitGroup {
   count: number;
 }
 
-/** One-time links and counted attempts are not included: they expire within minutes. */
+/** One-time links, counted attempts and refused visitors are not included: they expire, and help only where they happen. */
 export interface AccountSnapshot {
   secret: Buffer;
   sites: Site[];

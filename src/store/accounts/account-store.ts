@@ -5,16 +5,24 @@
 import type { Session, Token } from '../../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
+import { addRefusals, isRecent, type Refusal } from '../../model/refusal.ts';
 import { OWNER, type Rights, rightsOf } from '../../model/rights.ts';
-import { SELF, type Site } from '../../model/site.ts';
+import { isAllowedOrigin, SELF, type Site } from '../../model/site.ts';
 import type { Archive } from '../archive.ts';
 import { type AdminOutcome, type Credential, LINK, TOKEN } from '../contract.ts';
 import { type AccountSnapshot, adopt, type HitGroup, trailOf } from './account-snapshot.ts';
-import type { AccountRecords, Admin, SessionOwner, StoredToken, TableName } from './records.ts';
+import {
+  type AccountRecords,
+  type Admin,
+  type SessionOwner,
+  type StoredToken,
+  type TableName,
+  UNKNOWN_SITES,
+} from './records.ts';
 import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from './secret.ts';
 import { isSeenDue, newSession, removeSessionsOf, removeSurplus, seenNow } from './sessions.ts';
 import { isLastOwner, knownRights, readsOf, removeFromRights, tokenOf, withRights } from './stored-rights.ts';
-import type { Change, ChangeOptions } from './transaction.ts';
+import type { AccountTransaction, Change, ChangeOptions } from './transaction.ts';
 
 /** Visits that start within this time after their site was removed are removed, too, milliseconds. */
 const LEAVING_MS = 10_000;
@@ -22,6 +30,15 @@ const LEAVING_MS = 10_000;
 /** Returns the site with which a new store starts. */
 export function demoSite(now: number): Site {
   return { key: 'demo', name: 'Demo', origins: [SELF], created: now, firstSeen: null };
+}
+
+function dropRefusals(table: AccountTransaction['refusals'], key: string, isDropped: (one: Refusal) => boolean): void {
+  const known = table.get(key);
+  if (known?.some(isDropped))
+    table.put(
+      key,
+      known.filter((one) => !isDropped(one)),
+    );
 }
 
 export abstract class AccountStore {
@@ -67,9 +84,10 @@ export abstract class AccountStore {
   }
 
   addSite(site: Site, note?: AuditNote): Promise<boolean> {
-    return this.commit({ reads: { sites: [site.key] }, note }, (tx) => {
+    return this.commit({ reads: { sites: [site.key], refusals: [UNKNOWN_SITES] }, note }, (tx) => {
       if (tx.sites.has(site.key)) return false;
       tx.sites.put(site.key, site);
+      dropRefusals(tx.refusals, UNKNOWN_SITES, (one) => one.site === site.key);
       tx.addNote(note);
       return true;
     });
@@ -80,11 +98,14 @@ export abstract class AccountStore {
     { name, origins }: Pick<Site, 'name' | 'origins'>,
     note?: AuditNote,
   ): Promise<Site | undefined> {
-    return this.commit({ reads: { sites: [key] }, note }, (tx) => {
+    return this.commit({ reads: { sites: [key], refusals: [key] }, note }, (tx) => {
       const site = tx.sites.get(key);
       if (site === undefined) return undefined;
       const changed = { ...site, name, origins };
       tx.sites.put(key, changed);
+      const isMended = ({ reason, origin }: Refusal) =>
+        reason === 'origin-not-allowed' && isAllowedOrigin(changed, origin, undefined);
+      dropRefusals(tx.refusals, key, isMended);
       tx.addNote(note);
       return changed;
     });
@@ -102,6 +123,7 @@ export abstract class AccountStore {
     const isRemoved = await this.commit({ reads, note, allowWhenFull: true }, (tx) => {
       if (tx.sites.get(key) === undefined) return false;
       tx.sites.remove(key);
+      tx.refusals.remove(key);
       tx.removeCounts(key);
       removeFromRights(tx.admins, key);
       removeFromRights(tx.tokens, key);
@@ -118,6 +140,29 @@ export abstract class AccountStore {
       const site = sites.get(key);
       if (site?.firstSeen === null) sites.put(key, { ...site, firstSeen: now });
     });
+  }
+
+  async noteRefusals(refusals: readonly Refusal[], now: number): Promise<void> {
+    const isUnknown = ({ reason }: Refusal) => reason === 'unknown-site';
+    const keys = [...new Set(refusals.filter((one) => !isUnknown(one)).map(({ site }) => site))];
+    const reads = { sites: keys, refusals: [...keys, UNKNOWN_SITES] };
+    const note: Change<void> = (tx) => {
+      const add = (key: string, some: readonly Refusal[]) => {
+        if (some.length > 0) tx.refusals.put(key, addRefusals(tx.refusals.get(key) ?? [], some, now));
+      };
+      add(UNKNOWN_SITES, refusals.filter(isUnknown));
+      for (const key of keys)
+        if (tx.sites.has(key))
+          add(
+            key,
+            refusals.filter((one) => one.site === key && !isUnknown(one)),
+          );
+    };
+    await this.tryCommit({ reads }, note, undefined);
+  }
+
+  async refusals(now: number): Promise<Refusal[]> {
+    return (await this.readAll('refusals')).flatMap(([, some]) => some).filter((one) => isRecent(one, now));
   }
 
   async admins(): Promise<Admin[]> {

@@ -1,5 +1,6 @@
 /** The stored records of accounts. */
 import type { Session, Token } from '../../model/account.ts';
+import type { Refusal } from '../../model/refusal.ts';
 import type { Rights } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 
@@ -22,7 +23,7 @@ export interface Link {
 
 /**
  * The record type of each table. Sites are stored under their key, administrators under their name, tokens under their
- * id, links and sessions under the hash of their secret.
+ * id, links and sessions under the hash of their secret, refusals under the key of their site or UNKNOWN_SITES.
  */
 export interface AccountRecords {
   sites: Site;
@@ -30,11 +31,22 @@ export interface AccountRecords {
   tokens: StoredToken;
   links: Link;
   sessions: Stored<Session>;
+  refusals: Refusal[];
 }
+
+/** Key of the refusals of unknown sites. It is no site's key. */
+export const UNKNOWN_SITES = '?';
 
 export type TableName = keyof AccountRecords;
 
-const TABLES: Record<TableName, true> = { sites: true, admins: true, tokens: true, links: true, sessions: true };
+const TABLES: Record<TableName, true> = {
+  sites: true,
+  admins: true,
+  tokens: true,
+  links: true,
+  sessions: true,
+  refusals: true,
+};
 
 /** Every table of accounts. A record of AccountRecords that is missing here does not compile. */
 export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];

@@ -1,6 +1,7 @@
 /** The tables of accounts in LMDB. All methods that change something are called within a write. */
 import type { Database, Key } from 'lmdb';
 import type { Session } from '../../model/account.ts';
+import type { Refusal } from '../../model/refusal.ts';
 import { type Rights, ROLES } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 import type { Admin, Link, Stored, StoredToken } from '../accounts/records.ts';
@@ -81,6 +82,7 @@ export function openAccounts(
     tokens: new AccountTable(open<StoredToken>('tokens', isToken)),
     links: new ExpiringAccountTable(links, 'links', expiry),
     sessions: new ExpiringAccountTable(sessions, 'sessions', expiry),
+    refusals: new AccountTable(open<Refusal[]>('refusals', isList(isRefusal))),
   };
   return { accounts, attempts: new AttemptTable(counters, expiry) };
 }
@@ -92,6 +94,7 @@ const isSite = isRecord({
   created: isNumber,
   firstSeen: isNullOr(isNumber),
 });
+const isRefusal = isRecord({ site: isText, origin: isText, reason: isText, count: isNumber, last: isNumber });
 const isSession = isRecord({ name: isText, created: isNumber, lastSeen: isNumber, expires: isNumber, agent: isText });
 const isAdmin: ValueCheck = (value) =>
   isRecord({ name: isText, password: isNullOr(isText), created: isNumber })(value) &&

@@ -33,6 +33,7 @@ export class RedisTransaction implements AccountTransaction {
   readonly tokens = new LoadedTable<AccountRecords['tokens']>('tokens');
   readonly links = new ExpiringLoadedTable<Link>('links');
   readonly sessions = new ExpiringLoadedTable<AccountRecords['sessions']>('sessions');
+  readonly refusals = new LoadedTable<AccountRecords['refusals']>('refusals');
   readonly #redis: Redis;
   /** The number of commits when this was loaded; null: nothing was read. */
   #version: string | null = null;
