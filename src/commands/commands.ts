@@ -8,6 +8,7 @@ import { ACCOUNT_COMMANDS } from './account-commands.ts';
 import { AUDIT_COMMANDS } from './audit-commands.ts';
 import { BACKUP_COMMANDS } from './backup.ts';
 import type { Command, ExitCode, Invocation, Output } from './command.ts';
+import { DOCTOR_COMMANDS } from './doctor.ts';
 import { ERASE_COMMANDS } from './erase.ts';
 import { EXPORT_COMMANDS } from './export.ts';
 import { COMMAND_FLAGS, type Flag } from './flags.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     ...RELOAD_COMMANDS,
     ...ACCOUNT_COMMANDS,
     ...SITE_COMMANDS,
+    ...DOCTOR_COMMANDS,
     ...AUDIT_COMMANDS,
     ...HITS_COMMANDS,
     ...EXPORT_COMMANDS,
