@@ -6,6 +6,7 @@ import { Reloader } from './cluster/reloader.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { Troubles } from './cluster/troubles.ts';
 import { type Config, OPTIONS, optionsOf } from './config/config.ts';
+import { countryFinder } from './http/country.ts';
 import { Hub } from './hub/hub.ts';
 import { lazy } from './lib/lazy.ts';
 import { withTimeout } from './lib/timeout.ts';
@@ -65,6 +66,7 @@ export interface Running {
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
   warnOfDescriptors(config, log);
+  checkGeo(config);
   const troubles = new Troubles();
   const store = await openStore(config, { log, isServer: true, onTrouble: troubles.ofStore });
   const reloader = new Reloader(log);
@@ -89,6 +91,15 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     // A worker that was ended by a broken page of the store could not report it.
     if (!config.redis && error instanceof StartError && error.code === 'worker-died') await checkFile(config.data);
     throw error;
+  }
+}
+
+/** Throws StartError. */
+function checkGeo({ geo }: Config): void {
+  try {
+    countryFinder(geo);
+  } catch (error) {
+    throw new StartError('bad-geo', (error as Error).message);
   }
 }
 

@@ -197,6 +197,20 @@ export const OPTIONS = {
       return text.toLowerCase();
     },
   }),
+  /** The path of a database of countries; true: the one that ships; false: none. */
+  geo: option<string | boolean>({
+    flag: 'geo',
+    env: ['FIELDMOUSE_GEO'],
+    value: 'FILE',
+    preset: 'yes',
+    help:
+      "database that finds a visitor's country by the address, which is not stored, unless a proxy sends it " +
+      '(--country-header): yes for the one that ships, no for none, or a file in the format of MaxMind (.mmdb)',
+    read: (text) => {
+      if (text === '') throw 'yes, no or the path of a file';
+      return text === 'yes' || text === 'no' ? text === 'yes' : resolve(text);
+    },
+  }),
   /** How long visits are stored, milliseconds. */
   retainMs: option({
     flag: 'retain',

@@ -5,6 +5,7 @@ import proxyAddress from '@fastify/proxy-addr';
 import ipaddr from 'ipaddr.js';
 import type { Config } from '../config/config.ts';
 import type { Peer } from '../protocol/post.ts';
+import { countryFinder } from './country.ts';
 
 export interface Client extends Peer {
   /** The client reached the proxy, or us, over https. */
@@ -20,15 +21,21 @@ type Trusts = (address: string | undefined, hop: number) => boolean;
 export function peerReader({
   trustProxy,
   countryHeader,
-}: Pick<Config, 'trustProxy' | 'countryHeader'>): (request: IncomingMessage) => Client {
+  geo,
+}: Pick<Config, 'trustProxy' | 'countryHeader' | 'geo'>): (request: IncomingMessage) => Client {
   const trusts = trustOf(trustProxy);
+  const find = countryFinder(geo);
   return (request) => {
     const isTrusted = trusts(request.socket.remoteAddress ?? '', 0);
     const forwarded = (name: string) => (isTrusted && name !== '' ? header(request, name) : undefined);
+    const address = addressOf(request, trusts);
     return {
-      address: addressGroup(addressOf(request, trusts)),
+      address: addressGroup(address),
       host: forwarded('x-forwarded-host') ?? request.headers.host,
-      country: countryOf(forwarded(countryHeader)),
+      // Only new visitors need it.
+      get country() {
+        return countryOf(forwarded(countryHeader)) || find(address);
+      },
       isSecure: forwarded('x-forwarded-proto')?.toLowerCase() === 'https',
     };
   };

@@ -225,7 +225,7 @@ const RUN = {
   t: NOW,
 };
 
-const peerOf = peerReader({ trustProxy: ['loopback', '10.0.0.0/8'], countryHeader: 'cf-ipcountry' });
+const peerOf = peerReader({ trustProxy: ['loopback', '10.0.0.0/8'], countryHeader: 'cf-ipcountry', geo: true });
 
 /** Header fields in the form that Node gives: without line ends. */
 function readPeer([forwarded, host, country]: [string, string, string]): void {
