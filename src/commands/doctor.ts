@@ -8,6 +8,7 @@ import {
   type FetchedPage,
   type Finding,
   fault,
+  type Level,
   note,
   ok,
   readSource,
@@ -19,7 +20,7 @@ export const DOCTOR_COMMANDS: Readonly<Record<string, Command>> = {
     does: 'checks whether a page is set up so that its visitors are seen',
     more:
       'It reads the page and asks the server that the script tag names: is the script there, is the site known, is the origin ' +
-      'allowed, does a Content Security Policy forbid it? It makes no visitor. The exit code is 1 if visitors are not seen.',
+      'allowed, does a Content Security Policy forbid it? It makes no visitor. The exit code is 1 if visitors are not seen, or if that cannot be told.',
     usage: 'URL',
     takes: 'URL',
     options: ['scriptPath', 'endpoint'],
@@ -49,14 +50,16 @@ async function examine({ word, config, io }: Invocation): Promise<ExitCode> {
   const page = await fetchPage(pageUrl(word) as URL).catch((error: Error) => error);
   if (page instanceof Error) return refuseRunning(io, `${word} does not answer: ${reasonOf(page)}`);
   if (!page.ok) return refuseRunning(io, `${page.url} answers with status ${page.status}`);
-  let code: ExitCode = 0;
+  const levels = new Set<Level>();
   io.out(`${page.url}`);
   for await (const { level, text } of findings(page, config)) {
     io.out(`  ${level.padEnd(5)}  ${text}`);
-    if (level === 'fault') code = 1;
+    levels.add(level);
   }
-  io.out(code === 0 ? 'Visitors of this page should be seen.' : 'Visitors of this page are not seen.');
-  return code;
+  if (levels.has('fault')) io.out('Visitors of this page are not seen.');
+  else if (levels.has('blind')) io.out('Whether visitors of this page are seen cannot be told from outside.');
+  else io.out('Visitors of this page should be seen.');
+  return levels.has('fault') || levels.has('blind') ? 1 : 0;
 }
 
 async function* findings(page: FetchedPage, config: Config): AsyncGenerator<Finding> {
@@ -98,8 +101,9 @@ async function siteFinding({ url }: FetchedPage, site: string, endpoint: URL): P
   if (code === 'unknown-site') return fault(`the server has no site with the key ${site}`);
   if (code === 'origin-not-allowed')
     return fault(`the site ${site} does not allow ${url.origin}: add it in Settings, or with fieldmouse site add`);
-  if (code === undefined) return note(`${endpoint} answers, but not as Fieldmouse: status ${answer.status}`);
-  return ok(`the site ${site} allows ${url.origin}`);
+  // An allowed page is told to use a WebSocket.
+  if (code === 'upgrade-required') return ok(`the site ${site} allows ${url.origin}`);
+  return note(`${endpoint} does not tell whether the site is allowed: it answers with status ${answer.status}`);
 }
 
 function codeIn(text: string): string | undefined {

@@ -3,8 +3,11 @@ import { Parser } from 'htmlparser2';
 import { SITE_KEY } from '../model/site.ts';
 import { forbiddenBy, type Policy, readPolicies } from './content-policy.ts';
 
-/** ok: as it should be · note: good to know · fault: visitors are not seen until it is mended */
-export type Level = 'ok' | 'note' | 'fault';
+/**
+ * ok: as it should be · note: good to know · fault: visitors are not seen until it is mended · blind: it cannot be seen
+ * from outside
+ */
+export type Level = 'ok' | 'note' | 'fault' | 'blind';
 
 export interface Finding {
   level: Level;
@@ -35,11 +38,13 @@ interface Source {
   policies: Policy[];
 }
 
-const SCRIPT_TYPES = ['', 'module', 'text/javascript', 'application/javascript'];
+const SCRIPT_TYPES = ['', 'text/javascript', 'application/javascript'];
 
 /** Reads the elements of a page that matter. `scriptPath`: where servers have the script. */
 export function readSource({ url, headers, html }: FetchedPage, scriptPath: string): Source {
   const tags: ScriptTag[] = [];
+  /** Scripts at another path. Other products have an attribute of this name, too. */
+  const others: ScriptTag[] = [];
   const policies = readPolicies(headers.get('content-security-policy'));
   let base: URL | undefined;
   const parser = new Parser({
@@ -48,15 +53,16 @@ export function readSource({ url, headers, html }: FetchedPage, scriptPath: stri
       if (name === 'meta' && attributes['http-equiv']?.toLowerCase() === 'content-security-policy')
         policies.push(...readPolicies(attributes.content ?? ''));
       const src = name === 'script' ? urlIn(attributes.src ?? '', base ?? url) : undefined;
-      if (src && isOurs(src, attributes, scriptPath)) tags.push(tagOf(src, attributes));
+      if (src && isOurs(src, scriptPath)) tags.push(tagOf(src, attributes));
+      else if (src && 'data-site' in attributes) others.push(tagOf(src, attributes));
     },
   });
   parser.end(html);
-  return { tags, policies };
+  return { tags: tags.length > 0 ? tags : others, policies };
 }
 
-function isOurs(src: URL, attributes: Record<string, string>, scriptPath: string): boolean {
-  return src.pathname.endsWith(scriptPath) || src.pathname.endsWith('/fieldmouse.js') || 'data-site' in attributes;
+function isOurs({ pathname }: URL, scriptPath: string): boolean {
+  return pathname.endsWith(scriptPath) || pathname.endsWith('/fieldmouse.js');
 }
 
 function tagOf(src: URL, attributes: Record<string, string>): ScriptTag {
@@ -72,7 +78,8 @@ function tagOf(src: URL, attributes: Record<string, string>): ScriptTag {
 
 function urlIn(text: string, base: URL): URL | undefined {
   try {
-    return text.trim() === '' ? undefined : new URL(text.trim(), base);
+    const url = text.trim() === '' ? undefined : new URL(text.trim(), base);
+    return url && /^https?:$/.test(url.protocol) ? url : undefined;
   } catch {
     return undefined;
   }
@@ -83,25 +90,41 @@ export function checkTags({ url }: Pick<FetchedPage, 'url'>, { tags }: Pick<Sour
   const [tag, ...more] = tags;
   if (!tag)
     return [
-      fault(
-        'the page has no Fieldmouse script: paste the snippet of Settings before </head>. A script that a tag manager inserts cannot be seen from here',
-      ),
+      {
+        level: 'blind',
+        text:
+          'the source of the page has no Fieldmouse script: paste the snippet of Settings before </head>. If a bundler or a tag ' +
+          'manager adds the script, that cannot be seen from here',
+      },
     ];
   const findings = [keyFinding(tag)];
   if (more.length > 0)
     findings.push(note(`the page has the script ${tags.length} times; only the first has an effect`));
   if (url.protocol === 'https:' && tag.src.protocol === 'http:')
     findings.push(fault(`browsers block the script, because the page uses https and ${tag.src.href} does not`));
-  if (tag.otherType !== undefined)
-    findings.push(note(`the script has type "${tag.otherType}": it runs only when another script changes that`));
+  if (tag.otherType !== undefined) findings.push(typeFinding(tag.otherType));
   if (tag.waitsForConsent)
     findings.push(note('the script waits for consent: nothing is sent before the page calls fieldmouse.start()'));
   return findings;
 }
 
+function typeFinding(type: string): Finding {
+  if (type === 'module')
+    return fault('the script has type="module", in which it does not find its own tag: remove the type');
+  return note(`the script has the type ${quoted(type)}: it runs only when another script changes that`);
+}
+
+/** A text of the page in quotes, on one line and without characters that control a terminal. */
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, MAX_QUOTED).replace(/\p{C}/gu, '?'));
+}
+
+const MAX_QUOTED = 60;
+
 function keyFinding({ site }: ScriptTag): Finding {
   if (site === undefined) return fault('the script has no data-site: copy the snippet again');
-  if (!SITE_KEY.test(site)) return fault(`data-site="${site}" is not a site key: copy the snippet again`);
+  if (!SITE_KEY.test(site))
+    return fault(`data-site is ${quoted(site)}, which is not a site key: copy the snippet again`);
   return ok(`the page has the script, for the site ${site}`);
 }
 
