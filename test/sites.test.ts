@@ -34,6 +34,7 @@ test('an origin is normalised as browsers write it', () => {
     ['http://[::1]:*', 'http://[::1]:*'],
     ['https://*', undefined],
     ['https://*.org', undefined],
+    ['https://*.org.', undefined],
     ['https://*.*.example.org', undefined],
     ['https://a.*.example.org', undefined],
     ['https://a*.example.org', undefined],

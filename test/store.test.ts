@@ -147,6 +147,11 @@ function contract(name: string, opener: Opener, everything = true): void {
       await store.changeSite('shop', { name: 'Shop', origins: ['https://b.example'] });
       await store.addSite({ ...shop, key: 'shpo' });
       assert.deepEqual(await seen(), ['shop https://a.example 2 1']);
+      // What a worker still had when the cause was mended.
+      await other.noteRefusals([refused('shop', 'https://b.example'), refused('shpo', '', 'unknown-site')], T + 3);
+      await other.noteRefusals([refused('shop', 'https://c.example')], T + 3);
+      await until(async () => (await seen()).length === 2, 'the refusal of another origin');
+      assert.deepEqual(await seen(), ['shop https://a.example 2 1', 'shop https://c.example 1 0']);
       await store.removeSite('shop', T);
       assert.deepEqual(await seen(), []);
     },

@@ -204,8 +204,8 @@ export const OPTIONS = {
     value: 'FILE',
     preset: 'yes',
     help:
-      "database that finds a visitor's country by the address, which is not stored, unless a proxy sends it " +
-      '(--country-header): yes for the one that ships, no for none, or a file in the format of MaxMind (.mmdb)',
+      "finds a visitor's country by the address, which is not stored; a country from --country-header wins. " +
+      'yes: in the database that ships; no: not at all; or a file in the format of MaxMind (.mmdb). Behind a proxy, set --trust-proxy',
     read: (text) => {
       if (text === '') throw 'yes, no or the path of a file';
       return text === 'yes' || text === 'no' ? text === 'yes' : resolve(text);

@@ -2,7 +2,7 @@
  * Finds the country of an address in a database in MaxMind's format (https://maxmind.github.io/MaxMind-DB/). Addresses
  * are looked up, never stored.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import ipaddr from 'ipaddr.js';
@@ -25,12 +25,26 @@ export type CountryFinder = (address: string) => string;
  */
 export function countryFinder(geo: string | boolean): CountryFinder {
   if (geo === false) return () => '';
-  const reader = lazy(() => open(geo === true ? fileURLToPath(import.meta.resolve(SHIPPED)) : geo));
+  const path = geo === true ? fileURLToPath(import.meta.resolve(SHIPPED)) : geo;
+  const reader = lazy(() => open(path));
   if (geo !== true) reader();
+  else if (!existsSync(path)) throw new Error(`--geo: ${path} is missing: install again, or use --geo no`);
   return (address) => {
     const known = publicAddress(address);
-    return known === undefined ? '' : codeIn(reader().get(known) as Entry | null);
+    return known === undefined ? '' : lookUp(reader, known);
   };
+}
+
+/** A damaged part of a database must not keep visitors away. */
+function lookUp(reader: () => Reader<CountryResponse>, address: string): string {
+  try {
+    const { metadata } = reader();
+    // It would read the address as one of version 4.
+    if (metadata.ipVersion === 4 && address.includes(':')) return '';
+    return codeIn(reader().get(address) as Entry | null);
+  } catch {
+    return '';
+  }
 }
 
 const opened = new Map<string, Reader<CountryResponse>>();

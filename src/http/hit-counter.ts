@@ -73,8 +73,9 @@ export function hitCounter(
     const { address, host } = peerOf(request);
     const asked = read(request, host);
     let shared: Fields = [];
+    let site: Site | undefined;
     try {
-      const site = isProbe(request) ? undefined : await siteOf(asked);
+      site = isProbe(request) ? undefined : await siteOf(asked);
       shared = sharedFields(site, request, host);
       limit.count(address);
       const { status, fields, body } = await reply(asked, site);
@@ -83,7 +84,7 @@ export function hitCounter(
       response.writeHead(status, head).end(request.method === 'HEAD' ? '' : body);
     } catch (raised) {
       const error = problemOf(raised as RaisedError);
-      options.refused(asked.query.get('site') ?? '', request.headers.origin, String(error.code));
+      options.refused(site?.key ?? asked.query.get('site') ?? '', checkedOrigin(asked), String(error.code));
       if (statusOf(error) >= 500 && !(error instanceof Problem))
         logger.error({ err: error, method: request.method, route: `${PREFIX}*` }, 'request failed');
       writeProblem(response, error, shared, config.development);
@@ -128,7 +129,7 @@ function replier(options: HttpOptions): (asked: HitRequest, site: Site | undefin
   }
 
   async function drawBadge(asked: HitRequest, site: Site | undefined): Promise<Answer> {
-    const { key } = checkOrigin(site, asked, asked.request.headers.referer);
+    const { key } = checkOrigin(site, asked);
     const page = pageOf(asked.path.slice(0, -SUFFIX.length));
     const label = labelOf(asked.query);
     const counted = asked.request.method === 'GET' && isCounted(asked.request);
@@ -174,12 +175,17 @@ async function onlySite(store: Records): Promise<Site | undefined> {
  * Browsers send no Origin with an image request, unless the page asks for CORS; then `referer` is checked. Throws
  * Problem.
  */
-function checkOrigin(site: Site | undefined, { request, query, host }: HitRequest, referer?: string): Site {
-  if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Name the site: ?site=KEY');
+function checkOrigin(site: Site | undefined, asked: HitRequest): Site {
+  if (!site && !asked.query.has('site')) throw new Problem(400, 'bad-request', 'Name the site: ?site=KEY');
   if (!site) throw unknownSite();
-  const origin = request.headers.origin ?? (referer === undefined ? undefined : originOf(referer));
-  if (!isAllowedOrigin(site, origin, host)) throw originNotAllowed();
+  if (!isAllowedOrigin(site, checkedOrigin(asked), asked.host)) throw originNotAllowed();
   return site;
+}
+
+/** The origin of the page that asks, as far as the browser tells it. */
+function checkedOrigin({ request: { headers }, path }: HitRequest): string | undefined {
+  const { origin, referer } = headers;
+  return origin ?? (path.endsWith(SUFFIX) && referer !== undefined ? originOf(referer) : undefined);
 }
 
 /** The origin of a URL; `null`, as browsers write it, for a URL without one. */

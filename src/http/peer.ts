@@ -32,7 +32,7 @@ export function peerReader({
     return {
       address: addressGroup(address),
       host: forwarded('x-forwarded-host') ?? request.headers.host,
-      // Only new visitors need it.
+      // Looked up when it is read: only visitors that are let in need it.
       get country() {
         return countryOf(forwarded(countryHeader)) || find(address);
       },

@@ -119,7 +119,8 @@ export class Ingest implements ConnectionHost {
     endWithProblem(socket, { status, code, detail, ...(isTemporary && { retryAfter: RETRY_S }) });
   }
 
-  async #tryUpgrade(upgrade: Upgrade, { address, host, country }: Peer): Promise<Refusal | undefined> {
+  async #tryUpgrade(upgrade: Upgrade, peer: Peer): Promise<Refusal | undefined> {
+    const { address, host } = peer;
     const { request, socket } = upgrade;
     const url = urlOf(request.url ?? '/');
     if (!url) return [400, 'bad-request', 'The address cannot be read.'];
@@ -127,14 +128,14 @@ export class Ingest implements ConnectionHost {
     const offered = new Set((request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim()));
     offered.delete('');
     if (offered.size > 0 && !chooseProtocol(offered)) return [400, 'bad-subprotocol', 'Offer fieldmouse.v1 or json.'];
-    const contact = contactOf(url, request.headers.origin, country);
+    const contact = contactOf(url, request.headers.origin);
     if (!contact) return [400, 'bad-page', `The page is longer than ${MAX_TEXT.page} characters.`];
     const refusal = await this.#checkSite(contact.site, request.headers.origin, host);
     if (refusal || socket.destroyed) return refusal;
     if (this.#closed) return [503, 'stopping', 'The server stops.'];
     const entry = this.#admission.enter(address, performance.now());
     if (typeof entry === 'string') return [REFUSALS[entry].status, entry, REFUSALS[entry].detail];
-    const newcomer: Newcomer = { contact, host, address: entry };
+    const newcomer: Newcomer = { contact: { ...contact, country: peer.country }, host, address: entry };
     const open = (socket: VisitorSocket) => this.#addConnection(socket, newcomer, resumeToken(offered));
     if (!this.#accept(upgrade, open)) this.#admission.leave(entry);
     return undefined;
@@ -283,10 +284,10 @@ function resumeToken(offered: ReadonlySet<string>): string {
 }
 
 /** What the URL says about the visitor; undefined if the page is too long. */
-function contactOf(url: URL, origin: string | undefined, country: string): Contact | undefined {
+function contactOf(url: URL, origin: string | undefined): Omit<Contact, 'country'> | undefined {
   const page = withoutNul(url.searchParams.get('page') || '/');
   if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;
-  return { site: siteOf(url), page, origin: origin ?? '', country };
+  return { site: siteOf(url), page, origin: origin ?? '' };
 }
 
 function siteOf(url: URL): string {

@@ -86,7 +86,7 @@ export function normalOrigin(text: string): string | undefined {
 /** A pattern needs two fixed labels: `https://*.org` would be half of the world. */
 function normalPattern(text: string): string | undefined {
   const normal = normalOrigin(text.replace(ANY, SOME_LABEL));
-  if (normal === undefined || new URL(normal).hostname.split('.').length < 3) return undefined;
+  if (normal === undefined || new URL(normal).hostname.split('.').filter(Boolean).length < 3) return undefined;
   return normal.replace(SOME_LABEL, ANY);
 }
 

@@ -2,13 +2,17 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Refusal, RefusalReason } from '../../model/refusal.ts';
 import { normalOrigin, type Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
-import { reloadSites } from '../shell/sites.ts';
+import { reloadSites, sites } from '../shell/sites.ts';
 import { ProblemText } from '../ui/problem.tsx';
 import { date, numberText } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 
-/** Interval between two looks at refused visitors, milliseconds. People watch it while they set up a site. */
+/**
+ * Interval between two looks at refused visitors, milliseconds: while people set up a site, or visitors are refused, and
+ * otherwise.
+ */
 const POLL_MS = 500;
+const IDLE_POLL_MS = 5000;
 /** Number of lines of a site before the button that shows the others. */
 const FIRST_LINES = 3;
 
@@ -21,15 +25,19 @@ const WHY: Record<RefusalReason, string> = {
 };
 
 /** The refused visitors of all sites, kept up to date, and a function that loads them at once. */
-export function useRefusals(): { refusals: readonly Refusal[]; load: () => Promise<void> } {
+export function useRefusals(): { refusals: readonly Refusal[]; load: () => Promise<unknown> } {
   const [refusals, setRefusals] = useState<readonly Refusal[]>([]);
-  const load = () => api.refusals().then(setRefusals, () => undefined);
+  const load = async () => {
+    const found = await api.refusals().catch(() => undefined);
+    if (found) setRefusals(found);
+    return found !== undefined && (found.length > 0 || sites.peek().some(({ firstSeen }) => firstSeen === null));
+  };
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     const poll = async () => {
-      if (!document.hidden) await load();
-      if (!isOver) timer = setTimeout(poll, POLL_MS);
+      const isBusy = !document.hidden && (await load());
+      if (!isOver) timer = setTimeout(poll, isBusy ? POLL_MS : IDLE_POLL_MS);
     };
     void poll();
     return () => {
@@ -48,13 +56,17 @@ export function Refusals({
 }: {
   site: Site;
   refusals: readonly Refusal[];
-  load: () => Promise<void>;
+  load: () => Promise<unknown>;
 }) {
   const { busy, problem, run } = useCall();
   const [allowed, setAllowed] = useState('');
   const allow = async (origin: string) => {
-    const change = { name: site.name, origins: [...site.origins, origin] };
-    if (!(await run(() => api.changeSite(site.key, change)))) return;
+    // Another owner may have changed the site since this page was loaded.
+    const add = async () => {
+      const { name, origins } = (await api.sites()).find(({ key }) => key === site.key) ?? site;
+      await api.changeSite(site.key, { name, origins: [...origins, origin] });
+    };
+    if (!(await run(add))) return;
     setAllowed(origin);
     await run(reloadSites);
     await load();
@@ -94,7 +106,7 @@ const NO_ORIGIN = 'it has no origin that could be allowed.';
 /** Visitors whose snippet names no existing site. */
 export function UnknownSites({ refusals }: { refusals: readonly Refusal[] }) {
   const why = ({ site }: Refusal) =>
-    site === '' ? 'the snippet has no site key.' : `there is no site with the key ${site}.`;
+    site === '' ? 'the snippet has no site key that can be read.' : `there is no site with the key ${site}.`;
   return <RefusalList refusals={refusals} why={why} />;
 }
 

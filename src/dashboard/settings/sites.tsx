@@ -65,7 +65,7 @@ function useFirstVisitors(): void {
 interface SiteItemProps {
   site: Site;
   refused: readonly Refusal[];
-  loadRefused: () => Promise<void>;
+  loadRefused: () => Promise<unknown>;
 }
 
 function SiteItem({ site, refused, loadRefused }: SiteItemProps) {

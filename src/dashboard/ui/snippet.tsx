@@ -11,9 +11,15 @@ export function Snippet({ site }: { site: string }) {
   );
 }
 
-/** A warning if snippets that are copied here name a host that visitors cannot reach. */
+/** A warning if snippets that are copied here do not work on public sites. */
 export function LocalHostNote() {
-  if (!isLocalHost(location.hostname)) return null;
+  if (!isLocalHost(location.hostname))
+    return location.protocol === 'http:' ? (
+      <p class="muted">
+        You opened this dashboard over http, so the snippet has an http address, which pages on https block. Open the
+        dashboard over https, and copy the snippet there.
+      </p>
+    ) : null;
   return (
     <p class="muted">
       You opened this dashboard at {location.origin}, which visitors of a public site cannot reach. For such a site,

@@ -29,7 +29,7 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.addHook('onRequest', (request, reply) => allow(options.store, peerOf(request.raw).host, request, reply));
   refuseGet(app, url);
-  answerPreflight(app, url);
+  answerPreflight(app, options);
   takeFrames(app, options, peerOf);
 }
 
@@ -43,10 +43,13 @@ function refuseGet(app: HttpApp, url: string): void {
   });
 }
 
-function answerPreflight(app: HttpApp, url: string): void {
-  app.options(url, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
+function answerPreflight(app: HttpApp, { config, refused }: HttpOptions): void {
+  app.options(config.endpoint, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
     // Without an Origin it is not a preflight but a load balancer that checks whether the server is alive.
-    if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) throw originNotAllowed();
+    if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) {
+      if (isOfPage(request)) refused(request.query.site, request.headers.origin, 'origin-not-allowed');
+      throw originNotAllowed();
+    }
     return reply
       .headers(Object.fromEntries(preflightFields('POST')))
       .code(204)

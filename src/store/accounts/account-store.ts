@@ -7,7 +7,7 @@ import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 import { addRefusals, isRecent, type Refusal } from '../../model/refusal.ts';
 import { OWNER, type Rights, rightsOf } from '../../model/rights.ts';
-import { isAllowedOrigin, SELF, type Site } from '../../model/site.ts';
+import { isAllowedOrigin, SELF, SITE_KEY, type Site } from '../../model/site.ts';
 import type { Archive } from '../archive.ts';
 import { type AdminOutcome, type Credential, LINK, TOKEN } from '../contract.ts';
 import { type AccountSnapshot, adopt, type HitGroup, trailOf } from './account-snapshot.ts';
@@ -33,12 +33,23 @@ export function demoSite(now: number): Site {
 }
 
 function dropRefusals(table: AccountTransaction['refusals'], key: string, isDropped: (one: Refusal) => boolean): void {
-  const known = table.get(key);
-  if (known?.some(isDropped))
+  const known = refusalsIn(table.get(key));
+  if (known.some(isDropped))
     table.put(
       key,
       known.filter((one) => !isDropped(one)),
     );
+}
+
+/** Redis checks no values: what is no list is treated as missing. */
+function refusalsIn(value: Refusal[] | undefined): Refusal[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Returns true if a visitor would not be refused for this reason any more. `site` is undefined if there is none. */
+function isMended({ reason, origin }: Refusal, site: Site | undefined): boolean {
+  if (reason === 'unknown-site') return site !== undefined;
+  return site === undefined || (reason === 'origin-not-allowed' && isAllowedOrigin(site, origin, undefined));
 }
 
 export abstract class AccountStore {
@@ -84,9 +95,11 @@ export abstract class AccountStore {
   }
 
   addSite(site: Site, note?: AuditNote): Promise<boolean> {
-    return this.commit({ reads: { sites: [site.key], refusals: [UNKNOWN_SITES] }, note }, (tx) => {
+    return this.commit({ reads: { sites: [site.key], refusals: [UNKNOWN_SITES, site.key] }, note }, (tx) => {
       if (tx.sites.has(site.key)) return false;
       tx.sites.put(site.key, site);
+      // An older server that removed a site with this key has left them.
+      tx.refusals.remove(site.key);
       dropRefusals(tx.refusals, UNKNOWN_SITES, (one) => one.site === site.key);
       tx.addNote(note);
       return true;
@@ -103,9 +116,7 @@ export abstract class AccountStore {
       if (site === undefined) return undefined;
       const changed = { ...site, name, origins };
       tx.sites.put(key, changed);
-      const isMended = ({ reason, origin }: Refusal) =>
-        reason === 'origin-not-allowed' && isAllowedOrigin(changed, origin, undefined);
-      dropRefusals(tx.refusals, key, isMended);
+      dropRefusals(tx.refusals, key, (one) => isMended(one, changed));
       tx.addNote(note);
       return changed;
     });
@@ -143,26 +154,29 @@ export abstract class AccountStore {
   }
 
   async noteRefusals(refusals: readonly Refusal[], now: number): Promise<void> {
-    const isUnknown = ({ reason }: Refusal) => reason === 'unknown-site';
-    const keys = [...new Set(refusals.filter((one) => !isUnknown(one)).map(({ site }) => site))];
-    const reads = { sites: keys, refusals: [...keys, UNKNOWN_SITES] };
+    const sites = [...new Set(refusals.map(({ site }) => site))].filter((key) => SITE_KEY.test(key));
     const note: Change<void> = (tx) => {
-      const add = (key: string, some: readonly Refusal[]) => {
-        if (some.length > 0) tx.refusals.put(key, addRefusals(tx.refusals.get(key) ?? [], some, now));
-      };
-      add(UNKNOWN_SITES, refusals.filter(isUnknown));
-      for (const key of keys)
-        if (tx.sites.has(key))
-          add(
-            key,
-            refusals.filter((one) => one.site === key && !isUnknown(one)),
-          );
+      const groups = new Map<string, Refusal[]>();
+      for (const [key, known] of tx.refusals.list()) groups.set(key, refusalsIn(known));
+      for (const one of refusals) {
+        const site = SITE_KEY.test(one.site) ? tx.sites.get(one.site) : undefined;
+        const group = site ? one.site : UNKNOWN_SITES;
+        // Between the refusal and this commit, its cause may have been mended, or the site removed.
+        if (isMended(one, site)) continue;
+        groups.set(group, [...(groups.get(group) ?? []), one]);
+      }
+      for (const [key, group] of groups) {
+        const kept = addRefusals([], group, now);
+        if (kept.length > 0) tx.refusals.put(key, kept);
+        else tx.refusals.remove(key);
+      }
     };
-    await this.tryCommit({ reads }, note, undefined);
+    await this.tryCommit({ reads: { sites, refusals: 'all' } }, note, undefined);
   }
 
   async refusals(now: number): Promise<Refusal[]> {
-    return (await this.readAll('refusals')).flatMap(([, some]) => some).filter((one) => isRecent(one, now));
+    const all = (await this.readAll('refusals')).flatMap(([, some]) => refusalsIn(some));
+    return all.filter((one) => isRecent(one, now));
   }
 
   async admins(): Promise<Admin[]> {
