@@ -17,7 +17,7 @@ import {
 
 export const DOCTOR_COMMANDS: Readonly<Record<string, Command>> = {
   doctor: {
-    does: 'checks whether a page is set up so that its visitors are seen',
+    does: 'finds out why visitors of a page are not seen',
     more:
       'It reads the page and asks the server that the script tag names: is the script there, is the site known, is the origin ' +
       'allowed, does a Content Security Policy forbid it? It makes no visitor. The exit code is 1 if visitors are not seen, or if that cannot be told.',

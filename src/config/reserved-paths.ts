@@ -15,6 +15,7 @@ const RESERVED_PATHS = [
   '/v1/openapi.json',
   '/v1/pages',
   '/v1/password',
+  '/v1/refusals',
   '/v1/replay',
   '/v1/server',
   '/v1/session',
