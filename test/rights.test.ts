@@ -42,6 +42,7 @@ const ROUTES: Record<string, Asked> = {
   'post /v1/sites': { needs: 'manage', path: '/v1/sites', body: { key: 'new', name: 'New', origins: [] } },
   'put /v1/sites/{key}': { needs: 'manage', path: '/v1/sites/shop', body: { name: 'Other', origins: [] } },
   'delete /v1/sites/{key}': { needs: 'manage', path: '/v1/sites/spare' },
+  'get /v1/refusals': { needs: 'manage', path: '/v1/refusals' },
   'get /v1/server': { needs: 'look', path: '/v1/server' },
   'get /v1/stream': { needs: 'look', path: '/v1/stream?site=SITE' },
   'get /v1/visits': { needs: 'look', path: '/v1/visits?site=SITE' },
