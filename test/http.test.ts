@@ -480,7 +480,7 @@ test('the OpenAPI description names every route of the API', async (t) => {
       'delete /v1/visits/{id}',
       'get /v1/visits/{id}/passages',
       'get /v1/pages',
-    'get /v1/refusals',
+      'get /v1/refusals',
       'get /v1/heatmap',
       'get /v1/heatmap.png',
       'get /v1/replay',
