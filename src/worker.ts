@@ -18,6 +18,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { Pace } from './ingest/pace.ts';
 import { RefusalLog } from './ingest/refusal-log.ts';
 import { canShareReads } from './ingest/self-test.ts';
+import { killSelf } from './lib/kill-self.ts';
 import { PunctualTimer } from './lib/punctual-timer.ts';
 import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
@@ -60,9 +61,7 @@ export async function runWorker(config: Config): Promise<void> {
     const isExpected = error instanceof ListenError || error instanceof StoreError || error instanceof RedisError;
     if (!isExpected) log.error({ err: error }, 'cannot start');
     // process.exit would wait for the record's thread, if it is running, and that thread for LMDB.
-    channel.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () =>
-      process.kill(process.pid, 'SIGKILL'),
-    );
+    channel.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, killSelf);
   }
 }
 

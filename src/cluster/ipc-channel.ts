@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
+import { killSelf } from '../lib/kill-self.ts';
 import { isToWorker, type ToPrimary, type ToWorker } from '../protocol/ipc.ts';
 
 /** A worker's end of the IPC channel. */
@@ -20,6 +21,7 @@ export interface IpcChannel {
  * does not buffer it.
  */
 export function openIpcChannel(): IpcChannel {
+  // The primary has exited. Node's own listener would call exit, which may never end during a write to the store.
   process.prependListener('disconnect', killSelf);
   cluster.worker?.on('error', killSelfIfOrphaned);
   return {
@@ -39,15 +41,6 @@ export function openIpcChannel(): IpcChannel {
       if (!process.connected) onEnd();
     },
   };
-}
-
-/**
- * The primary has exited. Node's own listener would call exit, which stops the archive's thread and waits for it. If
- * that thread is in the middle of a write, LMDB's cleanup waits forever for a lock of the same thread. So this kills
- * the process: the system frees the locks of a killed process.
- */
-function killSelf(): void {
-  process.kill(process.pid, 'SIGKILL');
 }
 
 /** Error codes of a message that cannot be sent because the primary has exited. */
