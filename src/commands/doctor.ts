@@ -13,14 +13,16 @@ import {
   ok,
   readSource,
   type ScriptTag,
+  urlIn,
 } from './page-check.ts';
 
 export const DOCTOR_COMMANDS: Readonly<Record<string, Command>> = {
   doctor: {
     does: 'finds out why visitors of a page are not seen',
     more:
-      'It reads the page and asks the server that the script tag names: is the script there, is the site known, is the origin ' +
-      'allowed, does a Content Security Policy forbid it? It makes no visitor. The exit code is 1 if visitors are not seen, or if that cannot be told.',
+      'It reads the page and asks the server that the script tag names: is the script there, is the site known, is ' +
+      'the origin allowed, does a Content Security Policy forbid it? It makes no visitor. The exit code is 1 if ' +
+      'visitors are not seen, or if that cannot be told.',
     usage: 'URL',
     takes: 'URL',
     options: ['scriptPath', 'endpoint'],
@@ -38,12 +40,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 5_000_000;
 
 function pageUrl(word: string): URL | undefined {
-  if (!/^https?:\/\//i.test(word)) return undefined;
-  try {
-    return new URL(word);
-  } catch {
-    return undefined;
-  }
+  return /^https?:\/\//i.test(word) ? urlIn(word) : undefined;
 }
 
 async function examine({ word, config, io }: Invocation): Promise<ExitCode> {

@@ -76,7 +76,8 @@ function tagOf(src: URL, attributes: Record<string, string>): ScriptTag {
   };
 }
 
-function urlIn(text: string, base: URL): URL | undefined {
+/** The http or https URL that a text names; undefined if there is none. */
+export function urlIn(text: string, base?: URL): URL | undefined {
   try {
     const url = text.trim() === '' ? undefined : new URL(text.trim(), base);
     return url && /^https?:$/.test(url.protocol) ? url : undefined;
@@ -93,8 +94,8 @@ export function checkTags({ url }: Pick<FetchedPage, 'url'>, { tags }: Pick<Sour
       {
         level: 'blind',
         text:
-          'the source of the page has no Fieldmouse script: paste the snippet of Settings before </head>. If a bundler or a tag ' +
-          'manager adds the script, that cannot be seen from here',
+          'the source of the page has no Fieldmouse script: paste the snippet of Settings before </head>. If a bundler ' +
+          'or a tag manager adds the script, that cannot be seen from here',
       },
     ];
   const findings = [keyFinding(tag)];
@@ -150,7 +151,8 @@ export function checkPolicies(
     if (live)
       findings.push(
         note(
-          `the Content Security Policy forbids ${socket.origin}: add it to ${live}, or visitors send by POST, half a second late`,
+          `the Content Security Policy forbids ${socket.origin}: add it to ${live}, or visitors send by POST, half a ` +
+            'second late',
         ),
       );
   }

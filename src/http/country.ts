@@ -38,10 +38,10 @@ export function countryFinder(geo: string | boolean): CountryFinder {
 /** A damaged part of a database must not keep visitors away. */
 function lookUp(reader: () => Reader<CountryResponse>, address: string): string {
   try {
-    const { metadata } = reader();
+    const database = reader();
     // It would read the address as one of version 4.
-    if (metadata.ipVersion === 4 && address.includes(':')) return '';
-    return codeIn(reader().get(address) as Entry | null);
+    if (database.metadata.ipVersion === 4 && address.includes(':')) return '';
+    return codeIn(database.get(address) as Entry | null);
   } catch {
     return '';
   }

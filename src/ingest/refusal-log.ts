@@ -3,7 +3,7 @@
  * visitors of a wrong snippet may be many.
  */
 import { TokenBucket } from '../lib/token-bucket.ts';
-import { isRefusalReason, type Refusal, refusalOf } from '../model/refusal.ts';
+import { isRefusalReason, type Refusal, refusalKey, refusalOf } from '../model/refusal.ts';
 
 /** Time between a refusal and its write, milliseconds: somebody may be waiting for it in Settings. */
 const PROMPT_MS = 300;
@@ -31,7 +31,7 @@ export class RefusalLog {
   add(site: string, origin: string | undefined, code: string): void {
     if (!isRefusalReason(code)) return;
     const refusal = refusalOf(site, origin, code, Date.now());
-    const name = `${refusal.site} ${refusal.origin} ${code}`;
+    const name = refusalKey(refusal);
     const { count = 0 } = this.#waiting.get(name) ?? {};
     if (count === 0 && this.#waiting.size >= MAX_WAITING) return;
     this.#waiting.set(name, { ...refusal, count: count + 1 });

@@ -47,9 +47,8 @@ export function refusalOf(site: string, origin: string | undefined, reason: Refu
 export function addRefusals(known: readonly Refusal[], more: readonly Refusal[], now: number): Refusal[] {
   const all = new Map<string, Refusal>();
   for (const one of [...known, ...more]) {
-    const name = `${nameOf(one)} ${one.reason}`;
-    const { count = 0, last = 0 } = all.get(name) ?? {};
-    all.set(name, { ...one, count: count + one.count, last: Math.max(last, one.last) });
+    const { count = 0, last = 0 } = all.get(refusalKey(one)) ?? {};
+    all.set(refusalKey(one), { ...one, count: count + one.count, last: Math.max(last, one.last) });
   }
   const recent = [...all.values()].filter((one) => isRecent(one, now)).sort((a, b) => b.last - a.last);
   const names = new Set([...new Set(recent.map(nameOf))].slice(0, REFUSALS_KEPT.origins));
@@ -58,6 +57,11 @@ export function addRefusals(known: readonly Refusal[], more: readonly Refusal[],
 
 export function isRecent({ last }: Refusal, now: number): boolean {
   return last > now - REFUSALS_KEPT.keptMs;
+}
+
+/** The same for refusals that are counted together. */
+export function refusalKey(one: Refusal): string {
+  return `${nameOf(one)} ${one.reason}`;
 }
 
 /** An origin, or the key of an unknown site with its origin. */

@@ -37,10 +37,11 @@ const SOME_LABEL = 'any';
 
 /**
  * Returns true if a page of `origin` may report to the site. Origins are compared as a whole, never in part (RFC 6454
- * section 5), except for what a pattern leaves open. `host` is the Host of the request (or what a trusted proxy reports). It is used only for SELF, where the
- * scheme is left open, because behind a proxy that ends TLS the server does not know it. A request without an Origin is
- * accepted: every browser sends one with a WebSocket and with a POST, and other clients could claim any. The text
- * `null` (a sandboxed frame, a file) is an ordinary origin and never allowed.
+ * section 5), except for what a pattern leaves open. `host` is the Host of the request (or what a trusted proxy
+ * reports). It is used only for SELF, where the scheme is left open, because behind a proxy that ends TLS the server
+ * does not know it. A request without an Origin is accepted: every browser sends one with a WebSocket and with a POST,
+ * and other clients could claim any. The text `null` (a sandboxed frame, a file) is an ordinary origin and never
+ * allowed.
  */
 export function isAllowedOrigin(
   site: Pick<Site, 'origins'>,

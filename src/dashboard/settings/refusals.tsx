@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Refusal, RefusalReason } from '../../model/refusal.ts';
+import { type Refusal, type RefusalReason, refusalKey } from '../../model/refusal.ts';
 import { normalOrigin, type Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
 import { reloadSites, sites } from '../shell/sites.ts';
@@ -8,8 +8,8 @@ import { date, numberText } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 
 /**
- * Interval between two looks at refused visitors, milliseconds: while people set up a site, or visitors are refused, and
- * otherwise.
+ * Interval between two looks at refused visitors, milliseconds: while people set up a site, or visitors are refused,
+ * and otherwise.
  */
 const POLL_MS = 500;
 const IDLE_POLL_MS = 5000;
@@ -124,7 +124,7 @@ function RefusalList({ refusals, why, button }: RefusalListProps) {
   return (
     <ul class="refusals" aria-label="Refused visitors">
       {shown.map((one) => (
-        <li key={`${one.site} ${one.origin} ${one.reason}`}>
+        <li key={refusalKey(one)}>
           <span>
             {attemptsOf(one)} refused: {why(one)} <span class="muted">Last on {date(one.last)}.</span>
           </span>

@@ -2,6 +2,7 @@
  * Accounts: sites, administrators, links, sessions and API tokens, for all stores. `contract.ts` describes each method.
  * A store implements how records are read and how a change is committed.
  */
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import type { Session, Token } from '../../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
@@ -156,19 +157,18 @@ export abstract class AccountStore {
   async noteRefusals(refusals: readonly Refusal[], now: number): Promise<void> {
     const sites = [...new Set(refusals.map(({ site }) => site))].filter((key) => SITE_KEY.test(key));
     const note: Change<void> = (tx) => {
-      const groups = new Map<string, Refusal[]>();
-      for (const [key, known] of tx.refusals.list()) groups.set(key, refusalsIn(known));
+      const more = new Map<string, Refusal[]>();
       for (const one of refusals) {
         const site = SITE_KEY.test(one.site) ? tx.sites.get(one.site) : undefined;
-        const group = site ? one.site : UNKNOWN_SITES;
         // Between the refusal and this commit, its cause may have been mended, or the site removed.
-        if (isMended(one, site)) continue;
-        groups.set(group, [...(groups.get(group) ?? []), one]);
+        if (!isMended(one, site)) getOrInsert(more, site ? one.site : UNKNOWN_SITES, (): Refusal[] => []).push(one);
       }
-      for (const [key, group] of groups) {
-        const kept = addRefusals([], group, now);
-        if (kept.length > 0) tx.refusals.put(key, kept);
-        else tx.refusals.remove(key);
+      const known = new Map(tx.refusals.list().map(([key, some]) => [key, refusalsIn(some)]));
+      for (const key of new Set([...known.keys(), ...more.keys()])) {
+        const [old = [], added = []] = [known.get(key), more.get(key)];
+        const kept = addRefusals(old, added, now);
+        if (kept.length === 0) tx.refusals.remove(key);
+        else if (added.length > 0 || kept.length < old.length) tx.refusals.put(key, kept);
       }
     };
     await this.tryCommit({ reads: { sites, refusals: 'all' } }, note, undefined);
